@@ -1,0 +1,1 @@
+"""Token statistics: one sweep over the vocabulary, nothing of size [N, V]."""

@@ -1,0 +1,121 @@
+"""Masked and grouped reductions over a whole minibatch, all padding-safe.
+
+Under `jax.jit` on a mesh each sum is the sum over all devices, so a result
+here does not depend on how rows are sharded. Empty sets give 0, never NaN.
+"""
+
+import jax
+import jax.numpy as jnp
+
+Array = jax.Array
+
+
+def masked_mean(x: Array, mask: Array) -> Array:
+  """Mean of x where the mask counts; 0 if nothing counts.
+
+  Args:
+    x: f32[...] values; anything at masked positions.
+    mask: f32/bool[...] of the same shape, weight of each entry.
+
+  Returns:
+    f32[].
+  """
+  weight = mask.astype(x.dtype)
+  total = jnp.where(weight > 0, x * weight, 0).sum()
+  return total / jnp.maximum(weight.sum(), 1)
+
+
+def masked_var(x: Array, mask: Array, ddof: int = 0) -> Array:
+  """Variance of x over counted entries with `ddof` lost degrees of freedom."""
+  count = mask.astype(x.dtype).sum()
+  centred = masked_mean((x - masked_mean(x, mask)) ** 2, mask)
+  return centred * count / jnp.maximum(count - ddof, 1)
+
+
+def masked_max(x: Array, mask: Array) -> Array:
+  """Largest counted entry; 0 if nothing counts."""
+  highest = jnp.where(mask > 0, x, -jnp.inf).max()
+  return jnp.where(jnp.any(mask > 0), highest, 0)
+
+
+def masked_min(x: Array, mask: Array) -> Array:
+  """Smallest counted entry; 0 if nothing counts."""
+  return -masked_max(-x, mask)
+
+
+def top_mask(x: Array, mask: Array, count: Array | int) -> Array:
+  """Marks the `count` largest counted entries; ties go to the earlier one.
+
+  Args:
+    x: f32[...] values to rank.
+    mask: bool[...] which entries may be chosen.
+    count: i32[] how many; fewer are marked if fewer may be chosen.
+
+  Returns:
+    bool[...] of the same shape.
+  """
+  flat = jnp.where(mask > 0, x, -jnp.inf).reshape(-1)
+  order = jnp.argsort(-flat, stable=True)
+  rank = jnp.zeros_like(order).at[order].set(jnp.arange(flat.size))
+  return (mask > 0) & (rank < count).reshape(x.shape)
+
+
+def group_sum(x: Array, group: Array) -> Array:
+  """Sum of x over the rows of the same group, handed back to each row.
+
+  Args:
+    x: f32[B] one value per row.
+    group: i32[B] group number in [0, B); -1 joins no group.
+
+  Returns:
+    f32[B]; rows without a group get 0.
+  """
+  rows = x.shape[0]
+  slot = jnp.where(group < 0, rows, group)
+  inside = jnp.where(group < 0, 0, x)
+  sums = jax.ops.segment_sum(inside, slot, num_segments=rows + 1)
+  return jnp.where(group < 0, 0, sums[slot])
+
+
+def group_count(group: Array) -> Array:
+  """f32[B]: rows in each row's group; 0 for rows without a group."""
+  return group_sum(jnp.ones(group.shape, jnp.float32), group)
+
+
+def group_mean(x: Array, group: Array) -> Array:
+  """f32[B]: mean of x over each row's group; 0 for rows without one."""
+  return group_sum(x, group) / jnp.maximum(group_count(group), 1)
+
+
+def group_std(x: Array, group: Array, ddof: int = 1) -> Array:
+  """f32[B]: standard deviation of x over each row's group.
+
+  The sum of squares is of centred values: the textbook difference of moments
+  loses all digits when the rewards of a group are equal.
+  """
+  squares = group_sum((x - group_mean(x, group)) ** 2, group)
+  return jnp.sqrt(squares / jnp.maximum(group_count(group) - ddof, 1))
+
+
+def row_length(mask: Array) -> Array:
+  """f32[B]: counted tokens of each row."""
+  return mask.astype(jnp.float32).sum(axis=1)
+
+
+def last_token(mask: Array) -> Array:
+  """bool[B, T]: the last counted position of each row; none if empty."""
+  later = jnp.cumsum(mask[:, ::-1].astype(jnp.int32), axis=1)[:, ::-1]
+  return (mask > 0) & (later == 1)
+
+
+def clamp(x: Array, low: Array | float, high: Array | float) -> Array:
+  """Clip with gradient 1 at the bounds themselves.
+
+  `jnp.clip` gives half a gradient there; the authors' code (torch) gives one.
+  """
+  return jnp.where(x < low, low, jnp.where(x > high, high, x))
+
+
+def absolute(x: Array) -> Array:
+  """|x| with gradient 0 at 0, where `jnp.abs` has gradient 1."""
+  return x * jax.lax.stop_gradient(jnp.sign(x))

@@ -1,0 +1,208 @@
+"""The records that travel between the rooms of the library: data only.
+
+Per-token arrays are f32[B, T] over response positions unless a comment says
+otherwise; B rows, T response positions, P prompt positions, V vocabulary.
+All logarithms are natural, so log-probabilities and entropies are in nats.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Literal, NamedTuple, Protocol
+
+import chex
+import flax.struct
+import jax
+
+Array = jax.Array
+PyTree = chex.ArrayTree
+When = Literal["rollout", "update"]
+
+
+@flax.struct.dataclass
+class TokenBatch:
+  """Sampled responses, one per row; per-token fields cover the response."""
+
+  tokens: Array  # i32[B, P+T] left-padded prompt, then response
+  prompt_mask: Array  # bool[B, P]
+  mask: Array  # bool[B, T] positions the policy chose, end included
+  turn: Array  # i32[B, T] turn of the conversation; 0 when single-turn
+  group: Array  # i32[B] in [0, B); rows compared with each other; -1 none
+  source: Array  # i32[B] 0 main draw, k the k-th further draw, -1 replay
+  reward: Array  # f32[B]
+  sample_logp: Array  # f32[B, T] nats, under the distribution sampled
+  score_temperature: Array  # f32[B] at which policy log-probs are defined
+  old_logp: Array  # f32[B, T] nats, sampling-time parameters
+  advantages: Array  # f32[B, T] zero until prepare
+  stats: dict[str, Array]  # f32[B, T] needs with when="rollout", by Need.key
+  notes: dict[str, Array]  # i32/f32[B] host annotations, by name
+  metrics: dict[str, Array]  # f32[]
+
+  @property
+  def response(self) -> Array:
+    """i32[B, T]: the sampled tokens."""
+    return self.tokens[:, self.prompt_mask.shape[1] :]
+
+
+@flax.struct.dataclass
+class Objective:
+  """Everything the per-token loss is made of; summed only at the very end.
+
+  Transforms edit it. `log_ratio`, `added` and `extra` carry gradient; a chain
+  stops the gradient of every other field after every transform.
+  """
+
+  log_ratio: Array  # f32[B, T] differentiable: log pi / pi_old
+  advantages: Array  # f32[B, T] constant
+  weights: Array  # f32[B, T] constant, multiplies the surrogate only
+  clip_low: Array  # f32[B, T] constant, lower bound on the ratio; 0 none
+  clip_high: Array  # f32[B, T] constant, upper bound; inf none
+  mask: Array  # f32[B, T] constant; editing it changes the denominator
+  added: Array  # f32[B, T] differentiable, aggregated like the surrogate
+  extra: Array  # f32[] differentiable, outside the aggregation
+  metrics: dict[str, Array]  # f32[]
+  surrogate: "Surrogate" = flax.struct.field(pytree_node=False)
+
+
+Surrogate = Callable[[Objective, "Context"], Array]
+
+
+@flax.struct.dataclass
+class Moments:
+  """What one sweep over the vocabulary yields; every field f32[N]."""
+
+  logp: Array  # log-prob of the target token, nats
+  log_z: Array  # logsumexp of the logits
+  entropy: Array  # -sum p log p, nats
+  varentropy: Array  # Var_p(log p), nats^2
+  sum_p2: Array  # sum p^2
+  cov_p_logp: Array  # Cov_p(p, log p) = sum_i p_i p_i (log p_i + entropy)
+  max_prob: Array  # largest probability
+
+
+class Stat(Protocol):
+  """A number per token computed from logits. A frozen dataclass."""
+
+  def from_logits(self, *logits: Array, targets: Array) -> Array:
+    """One f32[N, V] per parameter set and i32[N] targets to f32[N]."""
+
+  def from_moments(self, moments: Moments) -> Array | None:
+    """The same from `Moments`; None where they do not suffice."""
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+  """How a forward pass is looked at; the default changes nothing.
+
+  Attributes:
+    temperature: divides the logits on top of the row's scoring temperature.
+  """
+
+  temperature: float = 1.0
+
+
+CLEAN = View()
+
+
+@dataclasses.dataclass(frozen=True)
+class Need:
+  """One statistic somebody asks for. Equal needs are computed once.
+
+  Attributes:
+    stat: what to compute.
+    params: parameter sets, "policy", "ref" or "ema"; one logits block each.
+    when: with the sampling-time policy, or at every update.
+    view: how the logits are looked at.
+  """
+
+  stat: Stat
+  params: tuple[str, ...] = ("policy",)
+  when: When = "update"
+  view: View = CLEAN
+
+  @property
+  def key(self) -> str:
+    """A sortable string that identifies the need inside pytrees."""
+    view = "" if self.view == CLEAN else f"|t={self.view.temperature}"
+    return f"{self.stat!r}|{'+'.join(self.params)}|{self.when}{view}"
+
+
+class Draw(NamedTuple):
+  """One block of rows the sampler shall produce.
+
+  Counts are Python numbers because they decide shapes; the temperatures and
+  the truncations may be traced.
+  """
+
+  name: str
+  per_prompt: int
+  prompt_fraction: float = 1.0  # of the prompts of a step, rounded up
+  temperature: Array | float = 1.0
+  top_k: int = 0  # 0 keeps all
+  top_p: Array | float = 1.0
+  min_p: Array | float = 0.0
+  score_temperature: Array | float = 1.0
+
+
+class Clock(NamedTuple):
+  """When something happens: step, minibatch of the step, key of the run."""
+
+  step: Array | int
+  update: Array | int
+  key: Array
+
+
+class Context(NamedTuple):
+  """What a hook may read besides the record it edits."""
+
+  step: Array  # i32[] finished training steps
+  update: Array  # i32[] minibatch index inside the step
+  key: Array  # PRNG key of this transform at this moment
+  batch: TokenBatch  # read-only
+  stats: Mapping[str, Array]  # f32[B, T] needs with when="update"
+  draws: tuple[tuple[str, int], ...] = ()  # (name, rows) as sampled
+  name: str = ""
+  needs: tuple[Need, ...] = ()
+
+  @property
+  def logp(self) -> Array:
+    """f32[B, T]: current log-prob of the sampled tokens; always there."""
+    return self.stats[LOGP_KEY]
+
+  def stat(self, need: Need) -> Array:
+    """The f32[B, T] statistic of a declared need.
+
+    Raises:
+      KeyError: the transform did not declare it.
+    """
+    if need not in self.needs:
+      raise KeyError(
+        f"{self.name!r} reads {need.key!r}, which it did not declare; "
+        f"declared are {[n.key for n in self.needs]}. Add it to needs=(...) "
+        "of its LossTransform."
+      )
+    found = self.batch.stats if need.when == "rollout" else self.stats
+    if need.key not in found:
+      raise KeyError(
+        f"{self.name!r} needs {need.key!r}, which this batch does not hold; "
+        f"it holds {sorted(found)}. Compute it with stats.score(needs, ...)."
+      )
+    return found[need.key]
+
+  def draw_rows(self, draw: str) -> int:
+    """Rows that were sampled for a planned draw (a Python number).
+
+    Raises:
+      KeyError: the batch was sampled without that draw.
+    """
+    rows = dict(self.draws)
+    if draw not in rows:
+      raise KeyError(
+        f"{self.name!r} planned the draw {draw!r}, but the batch was sampled "
+        f"with {list(rows)}; sample with method.plan(...), or build the "
+        "example with testing.tiny(method)."
+      )
+    return rows[draw]
+
+
+# Spelled out because Context must not import stats; a test keeps them equal.
+LOGP_KEY = "Logp()|policy|update"
