@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rlvr_jax import objective, stats, transform
 from rlvr_jax.objective import Aggregation
@@ -115,7 +116,7 @@ def _rollout(key, plan, prompts, length, vocabulary):
       for d, size, start in zip(plan, sizes, first)
     ]
   )
-  source = jnp.repeat(jnp.arange(len(plan)), jnp.array(sizes))
+  source = np.repeat(np.arange(len(plan), dtype=np.int32), sizes)
   k1, k2, k3 = jax.random.split(key, 3)
   lengths = jax.random.randint(k2, (rows, 1), 1, length + 1)
   flat = jnp.zeros((rows, length))
@@ -125,7 +126,7 @@ def _rollout(key, plan, prompts, length, vocabulary):
     mask=jnp.arange(length) < lengths,
     turn=jnp.zeros((rows, length), jnp.int32),
     group=group.astype(jnp.int32),
-    source=source.astype(jnp.int32),
+    source=jnp.asarray(source),
     # Every other row is right, then some more, so no group is all wrong.
     reward=jnp.where(
       (jnp.arange(rows) % 2 == 0) | jax.random.bernoulli(k3, 0.3, (rows,)),
