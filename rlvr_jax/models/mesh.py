@@ -1,0 +1,87 @@
+"""The mesh, and where each array of a run lives on it.
+
+Axes: `data` and `fsdp` both split rows; `fsdp` also splits parameters;
+`tensor` splits heads, hidden units and vocabulary. One CPU device is the mesh
+(1, 1, 1) and runs the same program.
+"""
+
+import math
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from rlvr_jax.types import PyTree
+
+AXES = ("data", "fsdp", "tensor")
+ROWS = P(("data", "fsdp"))
+
+# By the last name of a parameter's path; stacked layers have a leading axis.
+_RULES = {
+  "embedding": ("tensor", "fsdp"),
+  "head": ("tensor", "fsdp"),
+  "query": (None, "fsdp", "tensor", None),
+  "key": (None, "fsdp", "tensor", None),
+  "value": (None, "fsdp", "tensor", None),
+  "output": (None, "tensor", None, "fsdp"),
+  "gate": (None, "fsdp", "tensor"),
+  "up": (None, "fsdp", "tensor"),
+  "down": (None, "tensor", "fsdp"),
+}
+
+
+def make_mesh(data: int = -1, fsdp: int = 1, tensor: int = 1) -> Mesh:
+  """A mesh over all devices.
+
+  Args:
+    data: devices along the data axis; -1 takes what the others leave.
+    fsdp: devices along the fsdp axis.
+    tensor: devices along the tensor axis.
+
+  Returns:
+    A Mesh with the axes data, fsdp, tensor.
+
+  Raises:
+    ValueError: the sizes do not multiply to the number of devices.
+  """
+  devices = jax.device_count()
+  if data == -1:
+    data = max(1, devices // (fsdp * tensor))
+  if math.prod((data, fsdp, tensor)) != devices:
+    raise ValueError(
+      f"mesh data={data} x fsdp={fsdp} x tensor={tensor} must equal the "
+      f"{devices} devices there are; set config.mesh accordingly."
+    )
+  grid = np.asarray(jax.devices()).reshape(data, fsdp, tensor)
+  return Mesh(grid, AXES)
+
+
+def _spec(path, leaf, mesh: Mesh) -> P:
+  """A dimension that an axis does not divide stays whole."""
+  names = [getattr(k, "key", getattr(k, "name", None)) for k in path]
+  rule = next((_RULES[n] for n in reversed(names) if n in _RULES), ())
+  if len(rule) != leaf.ndim:
+    return P()
+  fits = lambda axis, size: axis and size % mesh.shape[axis] == 0
+  return P(*(a if fits(a, n) else None for a, n in zip(rule, leaf.shape)))
+
+
+def shardings(tree: PyTree, mesh: Mesh) -> PyTree:
+  """A NamedSharding per leaf: parameters by their names, the rest replicated.
+
+  Optimizer moments carry the names of their parameters and follow them.
+  """
+  return jax.tree_util.tree_map_with_path(
+    lambda path, leaf: NamedSharding(mesh, _spec(path, leaf, mesh)), tree
+  )
+
+
+def by_row(mesh: Mesh) -> NamedSharding:
+  """Rows over data and fsdp."""
+  return NamedSharding(mesh, ROWS)
+
+
+def whole(mesh: Mesh) -> NamedSharding:
+  """The same array on every device."""
+  return NamedSharding(mesh, P())
