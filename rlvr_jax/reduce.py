@@ -4,6 +4,8 @@ Under `jax.jit` on a mesh each sum is the sum over all devices, so a result
 here does not depend on how rows are sharded. Empty sets give 0, never NaN.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
@@ -119,3 +121,93 @@ def clamp(x: Array, low: Array | float, high: Array | float) -> Array:
 def absolute(x: Array) -> Array:
   """|x| with gradient 0 at 0, where `jnp.abs` has gradient 1."""
   return x * jax.lax.stop_gradient(jnp.sign(x))
+
+
+def centred_product(x: Array, y: Array, mask: Array) -> Array:
+  """(x - mean x)(y - mean y) per entry, 0 where the mask does not count.
+
+  Its masked mean is the covariance of x and y over the counted entries.
+  """
+  product = (x - masked_mean(x, mask)) * (y - masked_mean(y, mask))
+  return jnp.where(mask > 0, product, 0)
+
+
+def count_of(fraction: float, mask: Array) -> Array:
+  """i32[]: floor(fraction * counted entries), at least 1.
+
+  The authors' int() sees a double; in float32 a product such as 0.05 * 60 may
+  end just below the integer, hence the nudge.
+  """
+  share = fraction * (mask > 0).sum().astype(jnp.float32)
+  return jnp.maximum(jnp.floor(share + 1e-4).astype(jnp.int32), 1)
+
+
+def in_blocks(
+  fn: Callable[..., Array], rows: int | None, *arrays: Array
+) -> Array:
+  """Applies fn to blocks of consecutive rows, each on its own.
+
+  Published code takes batch statistics per micro-batch; this repeats that on
+  purpose, whatever the number of devices and slices.
+
+  Args:
+    fn: [rows, ...] arrays to arrays [rows, ...]; false masks must not count.
+    rows: size of a block; None for one block of all rows. The last block is
+      filled up with zeros, so with false masks.
+    *arrays: [B, ...] each.
+
+  Returns:
+    What fn returns for all rows together.
+  """
+  if rows is None:
+    return fn(*arrays)
+  total = arrays[0].shape[0]
+  blocks = -(-total // rows)
+
+  def split(x):
+    pad = [(0, blocks * rows - total)] + [(0, 0)] * (x.ndim - 1)
+    return jnp.pad(x, pad).reshape(blocks, rows, *x.shape[1:])
+
+  join = lambda x: x.reshape(-1, *x.shape[2:])[:total]
+  return jax.tree.map(join, jax.vmap(fn)(*map(split, arrays)))
+
+
+def returns_to_go(rewards: Array, mask: Array, gamma: float = 1.0) -> Array:
+  """Discounted sum of the rewards from each counted token on.
+
+  Positions that do not count earn nothing and take no time, so a return is
+  carried undiscounted over a gap between two turns.
+
+  Args:
+    rewards: f32[B, T] one reward per token.
+    mask: bool[B, T] counted tokens.
+    gamma: discount per counted token.
+
+  Returns:
+    f32[B, T]; 0 where nothing counts.
+  """
+  counted = mask > 0
+
+  def join(later, now):
+    # Composition of the affine maps y -> earned + discount * y.
+    return later[0] * now[0], now[1] + now[0] * later[1]
+
+  steps = jnp.where(counted, gamma, 1.0), jnp.where(counted, rewards, 0.0)
+  _, sums = jax.lax.associative_scan(join, steps, reverse=True, axis=1)
+  return jnp.where(counted, sums, 0.0)
+
+
+def whiten(x: Array, mask: Array, epsilon: float = 1e-8) -> Array:
+  """Shifts and scales the counted entries to mean 0 and variance 1.
+
+  Args:
+    x: f32[...] values; anything at masked positions.
+    mask: f32/bool[...] of the same shape, which entries count.
+    epsilon: added to the variance, which has one degree of freedom less.
+
+  Returns:
+    f32[...] of the same shape; 0 where nothing counts.
+  """
+  x = jnp.where(mask > 0, x, 0)
+  scale = jax.lax.rsqrt(masked_var(x, mask, ddof=1) + epsilon)
+  return jnp.where(mask > 0, (x - masked_mean(x, mask)) * scale, 0)

@@ -1,0 +1,96 @@
+"""Every field of a run with its unit and range; the other configs start here.
+
+Command:  python -m experiments.train --config=configs/default.py --workdir=DIR
+Hardware: 2 CPU cores
+Time:     about 3 minutes
+Expect:   GRPO on `split`: reward rises to about 0.9, entropy collapses.
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+  """The configuration of a run."""
+  c = ConfigDict()
+  c.label = ""  # name of the run in reports; the method if empty
+  c.seed = 0  # decides everything random
+  c.steps = 200  # RL steps
+  c.progress = True  # show a progress bar
+  # Methods from left to right; the hyper-parameters of one stand in a
+  # sub-dict of its name: c.clip_cov = dict(fraction=2e-4).
+  c.chain = ("grpo",)
+
+  c.task = dict(
+    name="split",  # split | sum | gym:<dataset>
+    data_dir="",  # where TFDS keeps datasets; "" is its own default
+    options=dict(),  # further arguments of the task
+  )
+  c.model = dict(
+    width=128,
+    layers=4,
+    heads=4,
+    kv_heads=2,  # divides heads
+    head_dim=32,  # even
+    hidden=384,  # of the feed-forward layer
+    rope_theta=10_000.0,
+    norm_epsilon=1e-6,
+    qk_norm=False,
+    tied=True,  # output matrix = embedding
+    dtype="float32",  # compute: float32 | bfloat16
+    remat=False,  # recompute layers in the backward pass: less memory
+  )
+  c.warm_start = dict(
+    steps=400,  # supervised steps; 0 starts RL from random weights
+    batch=128,  # demonstrations a step
+    learning_rate=1e-3,  # decays to 0 by a cosine
+    folder="",  # share one between runs; "" is WORKDIR/warm_start
+  )
+  c.rollout = dict(
+    prompts=64,  # a step
+    per_prompt=8,  # responses, the group of GRPO
+    temperature=1.0,
+    score_temperature=1.0,  # at which policy log-probs are defined
+    top_k=0,  # 0 keeps all
+    top_p=1.0,
+    min_p=0.0,
+    max_prompt=0,  # tokens; 0 is the longest of the task
+    max_response=0,  # tokens, end included; 0 is the longest of the task
+    old_logp="sampler",  # or "score": one more forward pass (bfloat16)
+  )
+  c.loss = dict(
+    clip_low=0.2,  # ratio >= 1 - clip_low
+    clip_high=0.2,  # ratio <= 1 + clip_high
+    # token-mean | seq-mean-token-sum | seq-mean-token-mean |
+    # seq-mean-token-sum-norm
+    aggregation="token-mean",
+    scale=0.0,  # tokens, divisor of the last mode; 0 is max_response
+  )
+  c.train = dict(
+    updates=2,  # optimizer steps (minibatches) per rollout
+    slices=1,  # row slices the model runs in; changes memory, not results
+    chunk=4096,  # tokens whose logits exist at once; likewise
+    ema_decay=0.0,  # of the slow copy that some methods ask for
+  )
+  c.optimizer = dict(  # AdamW
+    learning_rate=3e-4,
+    warmup=0,  # updates
+    b1=0.9,
+    b2=0.95,
+    epsilon=1e-8,
+    weight_decay=0.0,
+    max_gradient_norm=1.0,
+  )
+  c.guard = dict(
+    window=128,  # gradient norms remembered
+    sigmas=6.0,  # a norm so far above their mean is refused
+    max_consecutive=5,  # refused updates in a row that stop the run
+  )
+  c.evaluation = dict(
+    every=20,  # steps; also after the first and the last one
+    samples=16,  # per problem
+    ks=(1, 2, 4, 8, 16),  # of pass@k
+    temperature=1.0,
+  )
+  c.checkpoint = dict(every=20, keep=2)  # steps
+  c.mesh = dict(data=-1, fsdp=1, tensor=1)  # devices; -1 takes the rest
+  return c

@@ -1,0 +1,1 @@
+"""Offline measurements on recorded samples and metrics."""

@@ -1,0 +1,75 @@
+"""Writes one self-contained page about one run or several side by side."""
+
+import base64
+import importlib.resources
+import json
+import pathlib
+from collections.abc import Sequence
+
+import jinja2
+
+from rlvr_jax.report import plots, style
+from rlvr_jax.report.alarms import alarms
+from rlvr_jax.report.runs import Run
+from rlvr_jax.report.summary import summary_rows, summary_text
+
+
+def write(
+  runs: Sequence[Run], folder: str | pathlib.Path, title: str
+) -> pathlib.Path:
+  """Writes `report.html` and its figures.
+
+  The page needs no other file and no network: pictures are inside it. The same
+  pictures lie in `folder/figures`, to be used elsewhere.
+
+  Args:
+    runs: at least one run; runs of one label are shown as seeds of one line.
+    folder: where to write; made when missing.
+    title: heading of the page.
+
+  Returns:
+    Path of the page.
+
+  Raises:
+    ValueError: no runs.
+  """
+  if not runs:
+    raise ValueError("`runs` is empty; read at least one run directory.")
+  folder = pathlib.Path(folder)
+  main, small = plots.figures(runs), plots.method_figures(runs)
+  (folder / "figures").mkdir(parents=True, exist_ok=True)
+  for plot in (*main, *small):
+    (folder / "figures" / f"{plot.name}.png").write_bytes(plot.png)
+  path = folder / "report.html"
+  path.write_text(_page(runs, title, main, small), encoding="utf-8")
+  return path
+
+
+def _page(
+  runs: Sequence[Run],
+  title: str,
+  main: Sequence[plots.Plot],
+  small: Sequence[plots.Plot],
+) -> str:
+  environment = jinja2.Environment(
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+  )
+  environment.filters["data_uri"] = _data_uri
+  environment.filters["config"] = lambda c: json.dumps(c, indent=2)
+  source = importlib.resources.files("rlvr_jax.report") / "report.html"
+  return environment.from_string(source.read_text(encoding="utf-8")).render(
+    title=title,
+    runs=runs,
+    colours=style.colours(run.label for run in runs),
+    table=summary_text(summary_rows(runs)),
+    alarms=alarms(runs),
+    main=main,
+    small=small,
+  )
+
+
+def _data_uri(png: bytes) -> str:
+  return "data:image/png;base64," + base64.b64encode(png).decode("ascii")

@@ -1,0 +1,1 @@
+"""Training: configuration, programs, checkpoints and the loop."""

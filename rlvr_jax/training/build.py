@@ -1,0 +1,92 @@
+"""From a configuration to the pieces of a run. Allocates no weights."""
+
+from typing import NamedTuple
+
+import jax
+import optax
+from ml_collections import ConfigDict
+
+from rlvr_jax import tasks
+from rlvr_jax.models import mesh as mesh_lib
+from rlvr_jax.models.decoder import DecoderConfig, Transformer
+from rlvr_jax.sampling import sampler
+from rlvr_jax.training import config as config_lib
+from rlvr_jax.training.evaluate import Evaluation, Evaluator
+from rlvr_jax.training.programs import Programs, Settings
+from rlvr_jax.types import Draw
+
+
+class Run(NamedTuple):
+  """What a configuration builds; nothing in it changes during the run."""
+
+  config: ConfigDict
+  task: tasks.Task
+  programs: Programs
+  evaluator: Evaluator
+  mesh: jax.sharding.Mesh
+  key: jax.Array
+
+
+def optimizer(config: ConfigDict) -> optax.GradientTransformation:
+  """AdamW with clipping of the gradient norm and a linear warm-up."""
+  o = config.optimizer
+  rate = o.learning_rate
+  if o.warmup:
+    rate = optax.linear_schedule(0.0, rate, o.warmup)
+  return optax.chain(
+    optax.clip_by_global_norm(o.max_gradient_norm),
+    optax.adamw(rate, o.b1, o.b2, o.epsilon, weight_decay=o.weight_decay),
+  )
+
+
+def build(config: ConfigDict) -> Run:
+  """Builds task, model and programs. Allocates no weights."""
+  mesh = mesh_lib.make_mesh(**config.mesh)
+  task = tasks.load(
+    config.task.name,
+    data_dir=config.task.data_dir or None,
+    seed=config.seed,
+    **config.task.options,
+  )
+  sizes = DecoderConfig(vocabulary=task.tokenizer.vocab_size, **config.model)
+  model = Transformer(sizes)
+  settings = _settings(config, task)
+  chain = config_lib.build_chain(config)
+  programs = Programs(model, chain, optimizer(config), settings, mesh)
+  e = config.evaluation
+  widths = (settings.prompt_width, settings.length)
+  how = Evaluation(e.samples, tuple(e.ks), e.temperature, *widths)
+  evaluator = Evaluator(task, model, how, mesh)
+  return Run(
+    config, task, programs, evaluator, mesh, jax.random.key(config.seed)
+  )
+
+
+def _settings(config: ConfigDict, task: tasks.Task) -> Settings:
+  r, u = config.rollout, config.train
+  main = Draw(
+    "main",
+    r.per_prompt,
+    temperature=r.temperature,
+    top_k=r.top_k,
+    top_p=r.top_p,
+    min_p=r.min_p,
+    score_temperature=r.score_temperature,
+  )
+  return Settings(
+    prompts=r.prompts,
+    prompt_width=r.max_prompt or task.max_prompt_length,
+    length=r.max_response or task.max_response_length,
+    ends=sampler.Ends(task.tokenizer.eos_id, task.tokenizer.pad_id),
+    main=main,
+    updates=u.updates,
+    slices=u.slices,
+    chunk=u.chunk,
+    clip=(config.loss.clip_low, config.loss.clip_high),
+    aggregation=config.loss.aggregation,
+    scale=config.loss.scale or None,
+    rescore=r.old_logp == "score",
+    ema_decay=u.ema_decay,
+    guard_window=config.guard.window,
+    guard_sigmas=config.guard.sigmas,
+  )

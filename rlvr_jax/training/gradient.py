@@ -1,0 +1,106 @@
+"""The gradient of a minibatch loss, whole or in slices of rows.
+
+The loss sees the statistics of the whole minibatch even when the model must
+run in slices: the statistics are collected slice by slice without gradient,
+the loss is differentiated by them, and each slice is run again to pull its
+rows of that gradient back. So a batch-level statistic inside a method is exact
+for every number of slices, at the price of one more forward pass.
+"""
+
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+
+from rlvr_jax import stats
+from rlvr_jax.objective import LossFn, Metrics
+from rlvr_jax.types import Array, Clock, Need, PyTree, TokenBatch
+
+Output = tuple[tuple[Array, tuple[PyTree, Metrics]], PyTree]
+
+
+def cut(tree: PyTree, slices: int) -> PyTree:
+  """[B, ...] leaves to [slices, B / slices, ...].
+
+  Rows are dealt like cards, so every device that holds rows holds some of
+  every slice.
+  """
+  deal = lambda x: x.reshape(-1, slices, *x.shape[1:]).swapaxes(0, 1)
+  return jax.tree.map(deal, tree)
+
+
+def join(tree: PyTree) -> PyTree:
+  """The inverse of `cut`."""
+  back = lambda x: x.swapaxes(0, 1).reshape(-1, *x.shape[2:])
+  return jax.tree.map(back, tree)
+
+
+def score(
+  needs: tuple[Need, ...],
+  params: Mapping[str, PyTree],
+  batch: TokenBatch,
+  *,
+  model: stats.Model,
+  slices: int = 1,
+  chunk: int = 4096,
+) -> dict[str, Array]:
+  """`stats.score`, one slice of rows after the other; no gradient."""
+  one = lambda rows: stats.score(needs, params, rows, model=model, chunk=chunk)
+  batch = batch.replace(metrics={})
+  if slices == 1:
+    return one(batch)
+  return join(jax.lax.map(one, cut(batch, slices)))
+
+
+def loss_and_gradient(
+  loss_fn: LossFn,
+  needs: tuple[Need, ...],
+  params: Mapping[str, PyTree],
+  batch: TokenBatch,
+  method_state: PyTree,
+  clock: Clock,
+  *,
+  model: stats.Model,
+  slices: int = 1,
+  chunk: int = 4096,
+) -> Output:
+  """The loss and its gradient by the policy's parameters.
+
+  Args:
+    loss_fn: from `objective.loss`.
+    needs: update-time statistics the loss reads.
+    params: by name; the gradient is taken by "policy".
+    batch: the minibatch.
+    method_state: of the chain.
+    clock: of this update.
+    model: makes hidden states and logits.
+    slices: row slices the model runs in; divides B.
+    chunk: tokens whose logits exist at the same time.
+
+  Returns:
+    ((loss, (method state, metrics)), gradient).
+  """
+  batch = batch.replace(metrics={})
+  sized = dict(model=model, chunk=chunk)
+
+  def statistics(policy, rows):
+    return stats.score(needs, {**params, "policy": policy}, rows, **sized)
+
+  def finish(found):
+    return loss_fn(found, batch, method_state, clock)
+
+  if slices == 1:
+    run = lambda policy: finish(statistics(policy, batch))
+    return jax.value_and_grad(run, has_aux=True)(params["policy"])
+
+  found = score(needs, params, batch, slices=slices, **sized)
+  output, pulled = jax.value_and_grad(finish, has_aux=True)(found)
+
+  def add(total, piece):
+    rows, cotangent = piece
+    _, back = jax.vjp(lambda p: statistics(p, rows), params["policy"])
+    return jax.tree.map(jnp.add, total, back(cotangent)[0]), None
+
+  zeros = jax.tree.map(jnp.zeros_like, params["policy"])
+  gradient, _ = jax.lax.scan(add, zeros, cut((batch, pulled), slices))
+  return output, gradient

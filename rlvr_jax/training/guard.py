@@ -1,0 +1,72 @@
+"""Refuses updates that would do harm: non-finite ones and spikes.
+
+A refused update leaves parameters, optimizer and method state as they were,
+all three together, so they never disagree about how many updates happened.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from rlvr_jax.types import Array, PyTree
+
+
+class GuardState(NamedTuple):
+  """What the guard remembers."""
+
+  norms: Array  # f32[window] gradient norms of the last accepted updates
+  accepted: Array  # i32[] updates accepted so far
+  consecutive: Array  # i32[] refused in a row
+  refused: Array  # i32[] refused so far
+
+
+def init(window: int) -> GuardState:
+  """A guard that has seen nothing.
+
+  Args:
+    window: gradient norms to remember; a spike is told from the rest only
+      once half of them are there.
+  """
+  zero = jnp.zeros((), jnp.int32)
+  return GuardState(jnp.zeros(window, jnp.float32), zero, zero, zero)
+
+
+def accepts(
+  state: GuardState, loss: Array, norm: Array, sigmas: float
+) -> Array:
+  """Whether an update may be taken, bool[].
+
+  Args:
+    state: of the guard.
+    loss: f32[] of the minibatch.
+    norm: f32[] gradient norm before clipping.
+    sigmas: a norm this many standard deviations above the mean of the
+      remembered ones is a spike.
+  """
+  window = state.norms.shape[0]
+  known = jnp.minimum(state.accepted, window)
+  used = jnp.arange(window) < known
+  count = jnp.maximum(known, 1)
+  mean = state.norms.sum() / count
+  square = jnp.where(used, (state.norms - mean) ** 2, 0.0).sum() / count
+  spike = norm > mean + sigmas * jnp.sqrt(square)
+  warm = known >= max(2, window // 2)
+  return jnp.isfinite(loss) & jnp.isfinite(norm) & ~(warm & spike)
+
+
+def advance(state: GuardState, ok: Array, norm: Array) -> GuardState:
+  """The guard after an update was accepted or refused."""
+  place = state.accepted % state.norms.shape[0]
+  norms = jnp.where(ok, state.norms.at[place].set(norm), state.norms)
+  return GuardState(
+    norms=norms,
+    accepted=state.accepted + ok,
+    consecutive=jnp.where(ok, 0, state.consecutive + 1),
+    refused=state.refused + ~ok,
+  )
+
+
+def select(ok: Array, new: PyTree, old: PyTree) -> PyTree:
+  """`new` where the update is taken, leaf by leaf, else `old`."""
+  return jax.tree.map(lambda n, o: jnp.where(ok, n, o), new, old)

@@ -1,0 +1,202 @@
+"""The whole loop: warm start, then sample, grade, prepare, update, measure."""
+
+import json
+import os
+import pathlib
+import time
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+import tqdm
+from absl import logging
+from ml_collections import ConfigDict
+
+from rlvr_jax import tasks, verify
+from rlvr_jax.models import mesh as mesh_lib
+from rlvr_jax.training import config as config_lib
+from rlvr_jax.training import metrics as metrics_lib
+from rlvr_jax.training import warm_start
+from rlvr_jax.training.build import Run, build
+from rlvr_jax.training.checkpoint import Checkpoints
+from rlvr_jax.training.evaluate import decode
+from rlvr_jax.training.programs import mean_over_updates
+from rlvr_jax.training.state import TrainState, layout
+from rlvr_jax.types import PyTree
+
+Line = dict[str, float]
+
+
+def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
+  """Trains, or goes on with the run that `workdir` holds.
+
+  Args:
+    config: of the run.
+    workdir: gets config.json, metrics.jsonl, tensorboard/ and checkpoints/.
+
+  Returns:
+    The final state.
+
+  Raises:
+    ValueError: the configuration is wrong, all problems listed.
+    FloatingPointError: too many updates in a row were refused.
+  """
+  config_lib.check(config, workdir)
+  run = build(config)
+  workdir = pathlib.Path(workdir).absolute()
+  workdir.mkdir(parents=True, exist_ok=True)
+  note = json.dumps(config_lib.plain(config), indent=2)
+  (workdir / "config.json").write_text(note)
+  widths = (run.programs.settings.prompt_width, run.programs.settings.length)
+  ref = warm_start.load_or_train(
+    config, workdir, run.task, run.programs.model, run.mesh, widths, run.key
+  )
+  checkpoints = Checkpoints(workdir / "checkpoints", config.checkpoint.keep)
+  begin = _start(run, ref, checkpoints)
+  writers = _writers(workdir, int(begin.step))
+  try:
+    for state, line in _steps(run, begin, ref):
+      step = int(state.step)
+      for writer in writers:
+        writer.write(step - 1, line)
+      _guard(run, line)
+      if step % config.checkpoint.every == 0 or step == config.steps:
+        checkpoints.save(step, state)
+  finally:
+    checkpoints.close()
+    for writer in writers:
+      writer.close()
+  return state
+
+
+def _start(run: Run, ref: PyTree, checkpoints: Checkpoints) -> TrainState:
+  """The newest checkpoint, else the state before the first step.
+
+  Made under jit, scalars included, so that a fresh and a restored state have
+  the same layout and the update is traced once.
+  """
+  init = run.programs.init_state
+  where = layout(jax.eval_shape(init, run.key, ref), run.mesh)
+  state = jax.jit(init, out_shardings=where)(run.key, ref)
+  latest = checkpoints.latest()
+  if latest is None:
+    return state
+  logging.info("resuming after step %d", latest)
+  return checkpoints.restore(latest, state)
+
+
+def _writers(workdir: pathlib.Path, start: int) -> list[metrics_lib.Writer]:
+  if jax.process_index():
+    return []
+  return [
+    metrics_lib.JsonWriter(workdir / "metrics.jsonl", start),
+    metrics_lib.TensorBoardWriter(workdir / "tensorboard", start),
+  ]
+
+
+def _guard(run: Run, line: Line) -> None:
+  limit = run.config.guard.max_consecutive
+  if line["guard/consecutive_max"] >= limit:
+    raise FloatingPointError(
+      f"{limit} updates in a row were refused (loss {line['loss/total']}, "
+      f"gradient norm {line['update/gradient_norm']}); the last checkpoint is "
+      "untouched. Lower config.optimizer.learning_rate or raise "
+      "config.guard.sigmas."
+    )
+
+
+def _steps(
+  run: Run, state: TrainState, ref: PyTree
+) -> Iterator[tuple[TrainState, Line]]:
+  """Yields the state and the numbers after every step."""
+  config = run.config
+  first = int(state.step)
+  name = config.label or config.chain[-1]
+  bar = tqdm.trange(
+    first,
+    config.steps,
+    initial=first,
+    total=config.steps,
+    desc=name,
+    disable=not config.progress,
+  )
+  for number in bar:
+    state, line = one_step(run, state, ref)
+    every = config.evaluation.every
+    if number == 0 or (number + 1) % every == 0 or number + 1 == config.steps:
+      began = time.perf_counter()
+      line |= run.evaluator(state.params, run.key, number)
+      line["time/evaluate_seconds"] = time.perf_counter() - began
+    bar.set_postfix_str(
+      f"reward {line['reward/mean']:.3f}, "
+      f"entropy {line['policy/entropy']:.3f}, "
+      f"{line['rollout/tokens_per_second']:.0f} tok/s",
+      refresh=False,
+    )
+    yield state, line
+
+
+class Watch:
+  """Names the seconds since it was last read."""
+
+  def __init__(self):
+    self._began = self._last = time.perf_counter()
+    self.seconds: Line = {}
+
+  def lap(self, name: str) -> None:
+    """Books the time since the last lap."""
+    now = time.perf_counter()
+    self.seconds[f"time/{name}_seconds"] = now - self._last
+    self._last = now
+    self.seconds["time/step_seconds"] = now - self._began
+
+
+def one_step(
+  run: Run, state: TrainState, ref: PyTree
+) -> tuple[TrainState, Line]:
+  """Sample, grade, prepare, update.
+
+  Args:
+    run: of `build`.
+    state: consumed; do not use it afterwards.
+    ref: reference parameters.
+
+  Returns:
+    The next state and the numbers of the step.
+  """
+  programs, s, watch = run.programs, run.programs.settings, Watch()
+  problems, prompts = _prompts(run, int(state.cursor))
+  ref = ref if programs.needs_params("ref") else None
+  batch = programs.sample(state, ref, *prompts)
+  texts = decode(run.task, batch)
+  watch.lap("rollout")
+  asked = [problems[i] for i in programs.row_prompts()]
+  graded = verify.grade(run.task, asked, texts)
+  watch.lap("grade")
+  batch, method, measured = programs.prepare(
+    state, batch, graded.reward, graded.known
+  )
+  line = {k: float(v) for k, v in jax.device_get(measured).items()}
+  watch.lap("prepare")
+  state = state.replace(method=method)
+  updates = []
+  for index in range(s.updates):
+    state, numbers = programs.update(state, ref, batch, index)
+    updates.append(numbers)
+  lines = [{k: float(v) for k, v in u.items()} for u in jax.device_get(updates)]
+  watch.lap("update")
+  line |= mean_over_updates(lines) | watch.seconds
+  line["rollout/tokens_per_second"] = (
+    line["rollout/tokens"] / line["time/rollout_seconds"]
+  )
+  return state, line
+
+
+def _prompts(run: Run, cursor: int):
+  """The problems of a step and their tokens on the mesh."""
+  s, train = run.programs.settings, run.task.train
+  places = tasks.prompts_at(run.config.seed, cursor, s.prompts, len(train))
+  problems = [train[i] for i in places]
+  arrays = tasks.encode_prompts(problems, run.task.tokenizer, s.prompt_width)
+  rows = mesh_lib.by_row(run.mesh)
+  return problems, [jax.device_put(np.asarray(x), rows) for x in arrays]

@@ -1,0 +1,31 @@
+"""Everything of a run that changes, in one record: what a checkpoint holds."""
+
+import flax.struct
+import jax
+
+from rlvr_jax.models import mesh as mesh_lib
+from rlvr_jax.training.guard import GuardState
+from rlvr_jax.types import Array, PyTree
+
+
+@flax.struct.dataclass
+class TrainState:
+  """The whole state of a run; nothing that matters is kept on the host."""
+
+  step: Array  # i32[] steps done
+  cursor: Array  # i32[] prompts consumed
+  params: PyTree  # of the policy
+  opt: PyTree  # of the optimizer
+  method: dict[str, PyTree]  # by transform name
+  ema: PyTree | None  # slow copy of params; only if some need names "ema"
+  guard: GuardState
+  key: Array  # u32[2] of the run; never changes
+
+
+def layout(state: TrainState, mesh: jax.sharding.Mesh) -> TrainState:
+  """A sharding per leaf: weights and moments split, the rest whole."""
+  whole = mesh_lib.whole(mesh)
+  split = lambda tree: mesh_lib.shardings(tree, mesh)
+  return jax.tree.map(lambda _: whole, state).replace(
+    params=split(state.params), opt=split(state.opt), ema=split(state.ema)
+  )

@@ -1,0 +1,169 @@
+"""The supervised warm start: next-token training on demonstrations."""
+
+import functools
+import json
+import os
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import optax
+import tqdm
+from ml_collections import ConfigDict
+
+from rlvr_jax import reduce, rng, stats, tasks
+from rlvr_jax.models import mesh as mesh_lib
+from rlvr_jax.models.decoder import Transformer
+from rlvr_jax.training import config as config_lib
+from rlvr_jax.training.checkpoint import Checkpoints
+from rlvr_jax.types import Array, PyTree, TokenBatch
+
+
+def token_batch(rows: dict[str, Array]) -> TokenBatch:
+  """Demonstrations as a TokenBatch: right answers nobody sampled."""
+  count, length = rows["mask"].shape
+  flat = jnp.zeros((count, length), jnp.float32)
+  return TokenBatch(
+    **rows,
+    turn=jnp.zeros((count, length), jnp.int32),
+    group=jnp.arange(count, dtype=jnp.int32),
+    source=jnp.zeros(count, jnp.int32),
+    reward=jnp.ones(count, jnp.float32),
+    sample_logp=flat,
+    score_temperature=jnp.ones(count, jnp.float32),
+    old_logp=flat,
+    advantages=flat,
+    stats={},
+    notes={},
+    metrics={},
+  )
+
+
+def step(
+  params: PyTree,
+  opt: PyTree,
+  rows: dict[str, Array],
+  *,
+  model: Transformer,
+  tx: optax.GradientTransformation,
+  chunk: int,
+) -> tuple[PyTree, PyTree, Array]:
+  """One update; also the mean negative log-likelihood, nats per token."""
+  batch = token_batch(rows)
+
+  def loss_fn(params):
+    found = stats.score(
+      (stats.LOGP,), {"policy": params}, batch, model=model, chunk=chunk
+    )
+    return reduce.masked_mean(-found[stats.LOGP.key], batch.mask)
+
+  loss, grads = jax.value_and_grad(loss_fn)(params)
+  updates, opt = tx.update(grads, opt, params)
+  return optax.apply_updates(params, updates), opt, loss
+
+
+def train(
+  config: ConfigDict,
+  task: tasks.Task,
+  model: Transformer,
+  mesh: jax.sharding.Mesh,
+  widths: tuple[int, int],
+  key: Array,
+) -> PyTree:
+  """Trains from random parameters.
+
+  Args:
+    config: of the run; reads `warm_start` and `update.chunk`.
+    task: its training split holds demonstrations.
+    model: the decoder.
+    mesh: where things live.
+    widths: prompt and response positions.
+    key: of the run.
+
+  Returns:
+    The parameters.
+  """
+  how = config.warm_start
+  tx = optax.adam(optax.cosine_decay_schedule(how.learning_rate, how.steps))
+  params = model.init(rng.key(key, rng.Purpose.INIT))
+  params = jax.device_put(params, mesh_lib.shardings(params, mesh))
+  opt = jax.jit(tx.init)(params)
+  one = functools.partial(step, model=model, tx=tx, chunk=config.train.chunk)
+  one = jax.jit(one, donate_argnums=(0, 1))
+  bar = tqdm.trange(how.steps, desc="warm start", disable=not config.progress)
+  for number in bar:
+    cursor = number * how.batch
+    places = tasks.prompts_at(config.seed, cursor, how.batch, len(task.train))
+    rows = tasks.demonstration_batch(
+      [task.train[i] for i in places],
+      task.tokenizer,
+      config.seed,
+      cursor,
+      *widths,
+    )
+    rows = jax.device_put(rows, mesh_lib.by_row(mesh))
+    params, opt, loss = one(params, opt, rows)
+    if number % 20 == 0:
+      bar.set_postfix(nats=f"{float(loss):.3f}")
+  return params
+
+
+def identity(config: ConfigDict) -> dict:
+  """What decides the outcome of a warm start."""
+  parts = ("seed", "task", "model", "warm_start")
+  whole = config_lib.plain(config)
+  found = {part: whole[part] for part in parts}
+  found["warm_start"].pop("folder")
+  return found
+
+
+def load_or_train(
+  config: ConfigDict,
+  workdir: str | os.PathLike,
+  task: tasks.Task,
+  model: Transformer,
+  mesh: jax.sharding.Mesh,
+  widths: tuple[int, int],
+  key: Array,
+) -> PyTree:
+  """The parameters RL begins with, and the reference policy.
+
+  Trained once and kept in `config.warm_start.folder`, or in `warm_start` under
+  the working directory, so that runs can share it. With
+  `config.warm_start.steps` = 0 they are random.
+
+  Raises:
+    ValueError: the folder holds the warm start of another configuration.
+  """
+  if not config.warm_start.steps:
+    params = model.init(rng.key(key, rng.Purpose.INIT))
+    return jax.device_put(params, mesh_lib.shardings(params, mesh))
+  folder = config.warm_start.folder or os.path.join(workdir, "warm_start")
+  folder = pathlib.Path(folder).absolute()
+  note = folder / "config.json"
+  checkpoints = Checkpoints(folder / "params", keep=1)
+  if checkpoints.latest() is None:
+    params = train(config, task, model, mesh, widths, key)
+    note.write_text(json.dumps(identity(config), indent=2))
+    checkpoints.save(config.warm_start.steps, params)
+  else:
+    _check_note(note, identity(config))
+    shapes = jax.eval_shape(model.init, jax.random.key(0))
+    where = mesh_lib.shardings(shapes, mesh)
+    like = jax.tree.map(
+      lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
+      shapes,
+      where,
+    )
+    params = checkpoints.restore(checkpoints.latest(), like)
+  checkpoints.close()
+  return params
+
+
+def _check_note(note: pathlib.Path, wanted: dict) -> None:
+  differ = config_lib.differences(json.loads(note.read_text()), wanted)
+  if differ:
+    raise ValueError(
+      f"the warm start in {note.parent} was made with other values of "
+      f"{differ}; set config.warm_start.folder to a new folder."
+    )

@@ -1,0 +1,43 @@
+"""Settings of the whole suite; nothing here may import jax before the flags."""
+
+import os
+
+_DEVICES = "--xla_force_host_platform_device_count=8"
+if _DEVICES not in os.environ.get("XLA_FLAGS", ""):
+  os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_DEVICES}"
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import pathlib  # noqa: E402
+
+import chex  # noqa: E402
+import hypothesis  # noqa: E402
+import pytest  # noqa: E402
+
+HERE = pathlib.Path(__file__).parent
+
+# Fixed examples: a failure seen once is seen by everybody.
+hypothesis.settings.register_profile(
+  "suite", derandomize=True, max_examples=50, deadline=None, database=None
+)
+hypothesis.settings.load_profile("suite")
+
+
+def pytest_addoption(parser):
+  parser.addoption(
+    "--golden-dir",
+    default=HERE / "golden",
+    type=pathlib.Path,
+    help="folder of reference vectors *.npz (default: tests/golden)",
+  )
+
+
+def pytest_generate_tests(metafunc):
+  if "golden_file" in metafunc.fixturenames:
+    folder = metafunc.config.getoption("--golden-dir")
+    files = sorted(folder.glob("*.npz"))
+    metafunc.parametrize("golden_file", files, ids=[f.stem for f in files])
+
+
+@pytest.fixture(autouse=True)
+def _no_traces_of_other_tests():
+  chex.clear_trace_counter()

@@ -1,0 +1,1 @@
+"""One module per golden file: reference vectors against this library."""
