@@ -4,7 +4,7 @@ python -m experiments.train --config=configs/quickstart.py:method=clip_cov \
     --workdir=runs/clip_cov --config.steps=20
 """
 
-from absl import app, flags
+from absl import app, flags, logging
 from ml_collections import config_flags
 
 from rlvr_jax.training import loop
@@ -17,6 +17,8 @@ def main(argv: list[str]) -> None:
   """Runs `training.loop.train`."""
   if len(argv) > 1:
     raise app.UsageError(f"unexpected arguments: {argv[1:]}")
+  if not flags.FLAGS["verbosity"].present:
+    logging.set_verbosity(logging.WARNING)  # Orbax is talkative.
   loop.train(_CONFIG.value, _WORKDIR.value)
 
 

@@ -53,11 +53,10 @@ def aepo(
              all stay and keep their denominators
   Stand behind the advantage estimator, whose advantages are read and edited.
 
-  Edits:   draws (+), batch rows (B - draw, or + rows if mode = "add"),
-           batch.advantages (own on the used rows); if mode = "add" also
+  Edits:   draws (+), batch rows (the main ones, with used ones of advantage 1
+           in place of the first); if mode = "add" behind them, and
            objective.mask (×), objective.extra (+)
-  Needs:   nothing; entropy of the policy at rollout if entropy_estimator =
-           "full_vocab"
+  Needs:   nothing
   State:   entropy f32[] nats, source i32[], both set at prepare
   Scope:   step
   Neutral: rows = 0 trains on the main draw alone
@@ -74,13 +73,14 @@ def aepo(
       temperature_low; 1.2.
     prompt_fraction: share of the step's prompts, its first ones, that are
       sampled again, in (0, 1]; 0.25, in the first release 1.
-    positive_rule: "advantage" uses rows whose advantage exceeds threshold, so
-      none of groups that are right throughout; "reward" those with reward > 0.
+    positive_rule: "advantage" (code) uses rows whose advantage exceeds
+      threshold, so none of groups that are right throughout: the hold on the
+      entropy fades as those become many. "reward" (paper) uses reward > 0.
     threshold: of "advantage"; 0.05.
     mode: "replace" (code) or "add" (the paper's formula).
     coef: strength of "add", >= 0.
     entropy_estimator: "sampled_nll", mean of -log pi_old of the sampled tokens
-      (code), or "full_vocab".
+      (code), or "full_vocab", which needs the entropy at rollout.
     tie: which temperature an entropy equal to the target gets; "high" in the
       code, "low" in the authors' README.
     cool_divisor: divides m while cooling, >= 1; 2.
@@ -171,7 +171,7 @@ def aepo(
     return reduce.masked_mean(nats, batch.mask & main)
 
   def replace(batch, hot, ranked, used, size):
-    main = batch.source == 0
+    main = (batch.source == 0) & (batch.group >= 0)  # no padding rows
     place = jnp.cumsum(main) - 1
     taken = main & (place < used)
     row = jnp.arange(len(main))

@@ -35,7 +35,7 @@ def clip_cov(
   Neutral: low = high leaves the window empty
 
   The choice is random per position, so two row orders agree in distribution
-  only.
+  only; blocks of scope_rows are of consecutive rows.
 
   Args:
     fraction: share of the counted tokens that is dropped, in (0, 1]; 2e-4.

@@ -25,8 +25,9 @@ def kl_cov(
   tokens), 1), get coef * D added to their loss, with d = log pi - log pi_old
   and D = |d| ("abs"), -d ("k1"), d²/2 ("k2") or exp(d) - 1 - d ("k3"). The
   surrogate is -A r without clipping, so strictly on-policy nothing changes.
+  With scope_rows the order of the rows matters.
 
-  Edits:   objective.added (+), objective.surrogate (own, unless clip)
+  Edits:   objective.added (+), objective.surrogate (own, if not clip)
   Needs:   nothing
   State:   none
   Scope:   minibatch; blocks of scope_rows rows if given

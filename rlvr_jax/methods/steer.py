@@ -38,6 +38,7 @@ def steer(
     exact     -I r A * (S - N)      the softmax gradient in full
   With M = |Omega| the weight is exp(ln(w_min) M / max(max M, omega_floor)), or
   falls linearly from w_max at min M to w_min at max M. All of it is constant.
+  With scope_rows the order of the rows matters.
 
   Edits:   objective.weights (×)
   Needs:   entropy of the policy at rollout; at update for form = "exact", and

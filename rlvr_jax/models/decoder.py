@@ -18,6 +18,9 @@ from rlvr_jax.models import attention
 from rlvr_jax.types import Array, PyTree, TokenBatch
 
 
+SMALL_VOCABULARY = 512
+
+
 @dataclasses.dataclass(frozen=True)
 class DecoderConfig:
   """Sizes and choices of a decoder.
@@ -138,8 +141,13 @@ class Decoder(nnx.Module):
 
   def embed(self, tokens: Array) -> Array:
     """f[..., D] from i32[...]; unit scale whatever the width."""
-    x = self.embedding[...][tokens] * self.config.width**0.5
-    return x.astype(self.config.dtype)
+    table = self.embedding[...]
+    if self.config.vocabulary <= SMALL_VOCABULARY:
+      # A matrix product: the scatter of a gather's gradient is slow on CPU.
+      x = jax.nn.one_hot(tokens, self.config.vocabulary) @ table
+    else:
+      x = table[tokens]
+    return (x * self.config.width**0.5).astype(self.config.dtype)
 
   def logits(self, hidden: Array) -> Array:
     """f32[..., V] from f[..., D]."""

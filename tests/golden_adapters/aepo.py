@@ -1,5 +1,6 @@
 """Reference vectors of AEPO's row selection and DCPO's advantages."""
 
+import functools
 from collections.abc import Mapping
 
 import jax
@@ -16,6 +17,8 @@ from rlvr_jax.methods.grpo import grpo
 from rlvr_jax.stats import LOGP, Logp, from_logits
 from rlvr_jax.types import Clock, Draw, Need, TokenBatch, View
 
+ESTIMATE = jax.jit(functools.partial(common.prepared, grpo()))
+
 
 def check_aepo(vectors: Mapping[str, np.ndarray]) -> None:
   """Asserts every case found in `vectors`."""
@@ -28,7 +31,8 @@ def _prepared(method, rollout: TokenBatch, state, draws) -> TokenBatch:
   chain = rlvr_jax.chain(grpo(), method)
   states = chain.init(rollout) | {method.name: state}
   clock = Clock(0, 0, jax.random.key(0))
-  return rlvr_jax.prepare(chain, draws)(rollout, states, clock)[0]
+  prepare = jax.jit(rlvr_jax.prepare(chain, draws))
+  return prepare(rollout, states, clock)[0]
 
 
 def _check_aepo(where: str, case: common.Case) -> None:
@@ -46,7 +50,8 @@ def _check_aepo(where: str, case: common.Case) -> None:
   )
   state = AepoState(jnp.float32(inputs["last_entropy"]), jnp.int32(-2))
   tempered = method.plan((Draw("main", n),), state)[1]
-  assert_close(f"{where}: temperature", tempered.temperature, out["temperature"])
+  temperature = tempered.temperature
+  assert_close(f"{where}: temperature", temperature, out["temperature"])
   hot = out["n_temperature_prompts"] * tempered.per_prompt
   mask = np.concatenate([inputs["mask"], inputs["mask_T"][:hot]])
   label = np.concatenate([np.arange(size), -1 - np.arange(hot)])
@@ -59,14 +64,16 @@ def _check_aepo(where: str, case: common.Case) -> None:
     source=np.arange(size + hot) >= size,
     notes={"label": label},
   )
-  before = common.prepared(grpo(), rollout).advantages[:size]
+  before = ESTIMATE(rollout).advantages[:size]
   assert_close(f"{where}: grpo", before, out["grpo_advantages"])
   batch = _prepared(method, rollout, state, (("main", size), ("aepo", hot)))
   # The label of a whole padding row is cleaned away; none is left here.
   label = np.asarray(batch.notes["label"])
   np.testing.assert_array_equal(label, out["source_row"], err_msg=where)
   np.testing.assert_array_equal(batch.mask, out["mask"] > 0, err_msg=where)
-  assert_close(f"{where}: advantages", batch.advantages, out["advantages"])
+  # The code leaves the padding to the loss; here it is zero already.
+  expected = out["advantages"] * out["mask"]
+  assert_close(f"{where}: advantages", batch.advantages, expected)
   batch = batch.replace(old_logp=jnp.asarray(inputs["old_log_probs"]))
   clip = methods.make(
     "ppo_clip", low=hp["clip_low"], high=hp["clip_high"], dual=hp["clip_dual"]
@@ -76,3 +83,53 @@ def _check_aepo(where: str, case: common.Case) -> None:
   )
   assert_close(f"{where}: loss", loss, out["loss"])
   assert_close(f"{where}: gradient", gradient, out["grad_log_probs"])
+  got = {
+    "clipfrac_higher": metrics["loss/clipped_fraction"],
+    "clipfrac_lower": metrics["ppo_clip/dual_fraction"],
+  }
+  for name, value in got.items():
+    assert_close(f"{where}: {name}", value, out[name])
+  checked = {"temperature", "n_temperature_prompts", "source_row", "mask"}
+  checked |= {"advantages", "grpo_advantages", "loss", "grad_log_probs"}
+  common.assert_covered(where, case, checked | set(got), ())
+
+
+def _check_dcpo(where: str, case: common.Case) -> None:
+  inputs, hp, out = case.inputs, case.hp, case.out
+  mask, logits = inputs["mask"], inputs["logits"]
+  method = dcpo(hp["entropy_base"])
+  flat = from_logits(
+    (LOGP, *method.needs),
+    {"policy": jnp.asarray(logits.reshape(-1, logits.shape[-1]))},
+    jnp.asarray(inputs["tokens"].reshape(-1), jnp.int32),
+    jnp.ones(mask.size),
+  )
+  stats = {key: value.reshape(mask.shape) for key, value in flat.items()}
+  old = stats.pop(LOGP.key)
+  assert_close(f"{where}: old", old, inputs["old_log_probs"])
+  view = View(temperature=out["temperature"])
+  tempered = stats[Need(Logp(), when="rollout", view=view).key]
+  assert_close(f"{where}: tempered", tempered, inputs["old_log_probs_T"])
+  rollout = common.batch(
+    old,
+    None,
+    mask,
+    reward=inputs["rewards"],
+    group=np.arange(len(mask)) // hp["n"],
+    stats=stats,
+  )
+  before = ESTIMATE(rollout).advantages
+  assert_close(f"{where}: grpo", before, out["grpo_advantages"])
+  state = DcpoState(jnp.float32(inputs["last_entropy"]))
+  batch = _prepared(method, rollout, state, ())
+  # The code leaves the padding to the loss; here it is zero already.
+  expected = np.where(mask > 0, out["advantages"], 0)
+  assert_close(f"{where}: advantages", batch.advantages, expected)
+  got = {
+    "temperature": batch.metrics["dcpo/temperature"],
+    "alpha": batch.metrics["dcpo/strength"],
+  }
+  for name, value in got.items():
+    assert_close(f"{where}: {name}", value, out[name])
+  checked = {"advantages", "grpo_advantages", *got}
+  common.assert_covered(where, case, checked, ())

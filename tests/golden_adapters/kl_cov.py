@@ -42,9 +42,7 @@ def _check(where: str, case: common.Case) -> None:
   for suffix in ("", "_author_repo"):
     name = f"{where}{suffix}"
     assert_close(f"{name}: loss", loss, out[f"loss{suffix}"])
-    assert_close(
-      f"{name}: gradient", gradient, out[f"grad_log_prob{suffix}"]
-    )
+    assert_close(f"{name}: gradient", gradient, out[f"grad_log_prob{suffix}"])
   drift = metrics["kl_cov/log_ratio_abs_nats"]
   assert_close(f"{where}: ppo_kl_abs", drift, out["ppo_kl_abs"])
   common.assert_covered(where, case, CHECKED, ())

@@ -1,0 +1,35 @@
+# Everything runs in .venv, which is made when it is missing.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+
+.PHONY: quickstart test test-long lint format clean
+
+$(VENV)/.installed: setup.py
+	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"rlvr_jax needs Python 3.11 or newer, {sys.executable} is {v.major}.{v.minor}; call make with PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --upgrade pip
+	$(RUN) -m pip install --quiet --editable '.[envs,test]'
+	touch $@
+
+quickstart: $(VENV)/.installed
+	$(RUN) -m experiments.compare --config=configs/quickstart.py \
+	  --methods=grpo,steer,aepo --seeds=0 --workdir=runs/quickstart \
+	  --title='Entropy collapses, or is held'
+
+test: $(VENV)/.installed
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(RUN) -m pytest -q -n 2 tests
+
+test-long: $(VENV)/.installed
+	$(RUN) -m pytest -q -m long tests
+
+lint: $(VENV)/.installed
+	$(VENV)/bin/ruff check .
+
+format: $(VENV)/.installed
+	$(VENV)/bin/ruff format .
+
+clean:
+	rm -rf $(VENV) build *.egg-info

@@ -1,0 +1,43 @@
+"""Three methods on one small task: entropy that collapses and entropy held.
+
+Command:  make quickstart
+          python -m experiments.train --config=configs/quickstart.py:method=steer
+              --workdir=runs/steer
+Hardware: 2 CPU cores
+"""
+
+from ml_collections import ConfigDict
+
+from configs import common, default
+from rlvr_jax import methods
+
+# What differs from a method's own defaults on this task.
+PRESETS = {
+  "grpo": {},
+  "aepo": dict(
+    target_entropy=0.5,
+    temperature_low=0.7,
+    temperature_high=1.6,
+    per_prompt=8,
+    prompt_fraction=1.0,
+    rows=204,
+    cool_divisor=1,
+    entropy_estimator="full_vocab",
+  ),
+}
+
+
+def get_config(arg: str | None = None) -> ConfigDict:
+  """The configuration; `arg` is e.g. "method=steer" or "runlocal"."""
+  given = common.parse_arg(arg, method="grpo", runlocal=False)
+  c = default.get_config()
+  method = given["method"]
+  alone = "advantages" in methods.make(method, **PRESETS.get(method, {})).owns
+  c.chain = (method,) if alone else ("grpo", method)
+  if PRESETS.get(method):
+    c[method] = PRESETS[method]
+  c.label = method
+  if given["runlocal"]:
+    c.steps, c.warm_start.steps, c.rollout.prompts = 4, 20, 8
+    c.evaluation.every, c.checkpoint.every = 2, 2
+  return c

@@ -1,0 +1,49 @@
+"""Trains several methods and seeds on one task and writes one report.
+
+python -m experiments.compare --config=configs/quickstart.py \
+    --methods=grpo,steer,aepo --seeds=0,1 --workdir=runs/comparison
+
+Stopped at any time, the same command goes on where it was.
+"""
+
+import importlib.util
+
+from absl import app, flags, logging
+from ml_collections import ConfigDict, config_flags
+
+from rlvr_jax.training import compare
+
+_CONFIG = config_flags.DEFINE_config_file("config", lock_config=True)
+_WORKDIR = flags.DEFINE_string("workdir", None, "folder of the comparison")
+_METHODS = flags.DEFINE_list("methods", None, "method names, or all")
+_SEEDS = flags.DEFINE_list("seeds", ["0"], "whole numbers")
+_TITLE = flags.DEFINE_string("title", "Comparison of methods", "of the report")
+
+
+def _config_of(method: str) -> ConfigDict:
+  """The configuration file once more, for another method."""
+  path, _, arg = config_flags.get_config_filename(flags.FLAGS["config"]).partition(":")
+  spec = importlib.util.spec_from_file_location("config", path)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  parts = [p for p in arg.split(",") if p and not p.startswith("method=")]
+  config = module.get_config(",".join([*parts, f"method={method}"]))
+  config.update_from_flattened_dict(config_flags.get_override_values(flags.FLAGS["config"]))
+  return config
+
+
+def main(argv: list[str]) -> None:
+  """Runs `training.compare.compare`."""
+  if len(argv) > 1:
+    raise app.UsageError(f"unexpected arguments: {argv[1:]}")
+  if not flags.FLAGS["verbosity"].present:
+    logging.set_verbosity(logging.WARNING)  # Orbax is talkative.
+  seeds = [int(s) for s in _SEEDS.value]
+  compare.compare(
+    _config_of, _METHODS.value, seeds, _WORKDIR.value, _TITLE.value
+  )
+
+
+if __name__ == "__main__":
+  flags.mark_flags_as_required(["config", "workdir", "methods"])
+  app.run(main)
