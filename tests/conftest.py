@@ -11,6 +11,7 @@ import pathlib  # noqa: E402
 
 import chex  # noqa: E402
 import hypothesis  # noqa: E402
+import jax  # noqa: E402
 import pytest  # noqa: E402
 
 HERE = pathlib.Path(__file__).parent
@@ -41,3 +42,11 @@ def pytest_generate_tests(metafunc):
 @pytest.fixture(autouse=True)
 def _no_traces_of_other_tests():
   chex.clear_trace_counter()
+
+
+@pytest.fixture(scope="module")
+def quick_compile():
+  """For tests that compile much and compute little."""
+  jax.config.update("jax_disable_most_optimizations", True)
+  yield
+  jax.config.update("jax_disable_most_optimizations", False)

@@ -56,7 +56,7 @@ def aepo(
   Edits:   draws (+), batch rows (the main ones, with used ones of advantage 1
            in place of the first); if mode = "add" behind them, and
            objective.mask (×), objective.extra (+)
-  Needs:   nothing
+  Needs:   nothing; the entropy of the policy at rollout if full_vocab
   State:   entropy f32[] nats, source i32[], both set at prepare
   Scope:   step
   Neutral: rows = 0 trains on the main draw alone
@@ -80,7 +80,7 @@ def aepo(
     mode: "replace" (code) or "add" (the paper's formula).
     coef: strength of "add", >= 0.
     entropy_estimator: "sampled_nll", mean of -log pi_old of the sampled tokens
-      (code), or "full_vocab", which needs the entropy at rollout.
+      (code), or "full_vocab".
     tie: which temperature an entropy equal to the target gets; "high" in the
       code, "low" in the authors' README.
     cool_divisor: divides m while cooling, >= 1; 2.

@@ -68,11 +68,11 @@ def kl_cov(
   """
   if not 0 < fraction <= 1:
     raise ValueError(f"kl_cov.fraction = {fraction} must lie in (0, 1].")
-  if coef < 0:
+  if not coef >= 0:
     raise ValueError(f"kl_cov.coef = {coef} must be >= 0.")
   if penalty not in PENALTIES:
     raise ValueError(f"kl_cov.penalty = {penalty!r} must be in {PENALTIES}.")
-  if max_log_ratio is not None and max_log_ratio <= 0:
+  if max_log_ratio is not None and not max_log_ratio > 0:
     raise ValueError(
       f"kl_cov.max_log_ratio = {max_log_ratio} must be None or > 0."
     )

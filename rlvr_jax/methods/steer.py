@@ -94,7 +94,7 @@ def steer(
     raise ValueError(f"steer.w_min = {w_min} must lie in (0, 1].")
   if not w_max >= 1:
     raise ValueError(f"steer.w_max = {w_max} must be >= 1.")
-  if omega_floor < 0:
+  if not omega_floor >= 0:
     raise ValueError(f"steer.omega_floor = {omega_floor} must be >= 0.")
   if scope_rows is not None and scope_rows < 1:
     raise ValueError(f"steer.scope_rows = {scope_rows} must be None or >= 1.")

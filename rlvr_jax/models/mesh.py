@@ -6,6 +6,7 @@ Axes: `data` and `fsdp` both split rows; `fsdp` also splits parameters;
 """
 
 import math
+from collections.abc import Sequence
 
 import jax
 import numpy as np
@@ -31,13 +32,19 @@ _RULES = {
 }
 
 
-def make_mesh(data: int = -1, fsdp: int = 1, tensor: int = 1) -> Mesh:
-  """A mesh over all devices.
+def make_mesh(
+  data: int = -1,
+  fsdp: int = 1,
+  tensor: int = 1,
+  devices: Sequence[jax.Device] | None = None,
+) -> Mesh:
+  """A mesh over devices.
 
   Args:
     data: devices along the data axis; -1 takes what the others leave.
     fsdp: devices along the fsdp axis.
     tensor: devices along the tensor axis.
+    devices: which ones; all if None.
 
   Returns:
     A Mesh with the axes data, fsdp, tensor.
@@ -45,15 +52,15 @@ def make_mesh(data: int = -1, fsdp: int = 1, tensor: int = 1) -> Mesh:
   Raises:
     ValueError: the sizes do not multiply to the number of devices.
   """
-  devices = jax.device_count()
+  devices = jax.devices() if devices is None else devices
   if data == -1:
-    data = max(1, devices // (fsdp * tensor))
-  if math.prod((data, fsdp, tensor)) != devices:
+    data = max(1, len(devices) // (fsdp * tensor))
+  if math.prod((data, fsdp, tensor)) != len(devices):
     raise ValueError(
       f"mesh data={data} x fsdp={fsdp} x tensor={tensor} must equal the "
-      f"{devices} devices there are; set config.mesh accordingly."
+      f"{len(devices)} devices there are; set config.mesh accordingly."
     )
-  grid = np.asarray(jax.devices()).reshape(data, fsdp, tensor)
+  grid = np.asarray(devices).reshape(data, fsdp, tensor)
   return Mesh(grid, AXES)
 
 

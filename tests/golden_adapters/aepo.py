@@ -45,7 +45,7 @@ def _check_aepo(where: str, case: common.Case) -> None:
     temperature_low=hp["temperature_low"],
     temperature_high=hp["temperature_high"],
     # The code rounds down, the library up.
-    prompt_fraction=out["n_temperature_prompts"] / hp["P"],
+    prompt_fraction=max(out["n_temperature_prompts"], 1) / hp["P"],
     threshold=hp["adv_threshold"],
   )
   state = AepoState(jnp.float32(inputs["last_entropy"]), jnp.int32(-2))
@@ -67,7 +67,6 @@ def _check_aepo(where: str, case: common.Case) -> None:
   before = ESTIMATE(rollout).advantages[:size]
   assert_close(f"{where}: grpo", before, out["grpo_advantages"])
   batch = _prepared(method, rollout, state, (("main", size), ("aepo", hot)))
-  # The label of a whole padding row is cleaned away; none is left here.
   label = np.asarray(batch.notes["label"])
   np.testing.assert_array_equal(label, out["source_row"], err_msg=where)
   np.testing.assert_array_equal(batch.mask, out["mask"] > 0, err_msg=where)

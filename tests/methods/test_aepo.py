@@ -17,6 +17,8 @@ from rlvr_jax.methods.aepo import AepoState, aepo
 from rlvr_jax.methods.grpo import grpo
 from rlvr_jax.types import LOGP_KEY, Clock, Draw
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 MAIN, HOT = 6, 4
 DRAWS = (("main", MAIN), ("aepo", HOT))
 LABEL = np.concatenate([np.arange(MAIN), -1 - np.arange(HOT)])

@@ -13,6 +13,8 @@ from rlvr_jax import objective
 from rlvr_jax.methods.clip_cov import clip_cov
 from rlvr_jax.types import LOGP_KEY, Context
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 ROWS, LENGTH = 6, 5
 CLIP = (0.2, 0.2)
 

@@ -12,6 +12,8 @@ import rlvr_jax
 from rlvr_jax.methods.dcpo import dcpo
 from rlvr_jax.methods.grpo import grpo
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 REWARD = np.array([1.0, 0.0, 1.0, 0.0])
 OLD = np.float32([[-1.0, -2.0], [-0.5, -0.5], [-3.0, -1.0], [-1.0, -1.0]])
 

@@ -18,6 +18,8 @@ from rlvr_jax.methods.entropy_bonus import (
 )
 from rlvr_jax.types import Clock
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 DELTA, MOST, TARGET = 0.25, 1.0, 0.5  # exact in binary
 
 

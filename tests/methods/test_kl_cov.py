@@ -15,6 +15,8 @@ from rlvr_jax.methods import make
 from rlvr_jax.methods.kl_cov import PENALTIES, kl_cov
 from rlvr_jax.types import LOGP_KEY, Context
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 ROWS, LENGTH = 4, 5
 
 

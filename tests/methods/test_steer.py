@@ -15,6 +15,8 @@ from rlvr_jax.methods.steer import steer
 from rlvr_jax.stats import CovProbLogp, Entropy
 from rlvr_jax.types import LOGP_KEY, Context, Need
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 NEEDS = (Need(Entropy(), when="rollout"), Need(Entropy()), Need(CovProbLogp()))
 ROWS, LENGTH = 4, 5
 

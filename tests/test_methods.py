@@ -1,0 +1,191 @@
+"""Every method of the catalogue against the laws, alone and in pairs."""
+
+from typing import NamedTuple
+
+import jax
+import pytest
+
+from rlvr_jax import laws, methods, testing
+from rlvr_jax.methods import CATALOGUE
+from rlvr_jax.transform import chain
+from rlvr_jax.types import Clock
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
+
+class Row(NamedTuple):
+  """A method with hyper-parameters that act, and with neutral ones."""
+
+  name: str
+  acting: dict[str, methods.Parameter]
+  neutral: dict[str, methods.Parameter] | None = None
+  row_order: bool = False  # the order of the rows may matter
+
+  @property
+  def id(self) -> str:
+    settings = ",".join(f"{k}={v}" for k, v in self.acting.items())
+    return f"{self.name}({settings})"
+
+
+TABLE = (
+  Row("grpo", {}),
+  Row("grpo", {"normalize": "batch", "epsilon": 1e-4}),
+  Row("dr_grpo", {}),
+  Row("rloo", {"singleton": "zero"}),
+  Row("reinforce_plus_plus", {"gamma": 0.9}),
+  Row("reinforce_plus_plus", {"baseline": True}),
+  Row("ppo_clip", {"low": 0.1, "high": 0.28}, {"low": 0.2, "high": 0.2}),
+  Row("ppo_clip", {"dual": 1.5, "max_log_ratio": 10.0}),
+  Row("kl_penalty", {"coef": 0.5, "estimator": "k3"}, {"coef": 0.0}),
+  Row("kl_penalty", {"coef": 0.5, "estimator": "k1+"}),
+  Row("entropy_bonus", {"coef": 0.1}, {"coef": 0.0}),
+  Row("entropy_bonus", {"adaptive": "trl", "coef_initial": 1e-3}),
+  Row("entropy_bonus", {"adaptive": "skywork", "coef_initial": 1e-3}),
+  Row(
+    "clip_cov",
+    {"fraction": 0.1, "low": 0.0, "high": 5.0},
+    {"low": 1.0, "high": 1.0},
+  ),
+  Row("kl_cov", {"fraction": 0.1}, {"coef": 0.0, "clip": True}),
+  Row(
+    "kl_cov",
+    {"fraction": 0.1, "penalty": "k3", "clip": True, "scope_rows": 5},
+    row_order=True,
+  ),
+  Row("steer", {}, {"w_min": 1.0}),
+  Row(
+    "steer",
+    {
+      "form": "theorem",
+      "mode": "asymmetric",
+      "w_max": 1.2,
+      "normalizer": "quantile",
+      "scope_rows": 7,
+    },
+    row_order=True,
+  ),
+  Row("steer", {"form": "exact", "mapping": "linear"}),
+  Row(
+    "aepo",
+    {"target_entropy": 1.0, "rows": 4, "per_prompt": 4},
+    row_order=True,
+  ),
+  Row(
+    "aepo",
+    {"target_entropy": 1.0, "rows": 3, "per_prompt": 4, "mode": "add"},
+    row_order=True,
+  ),
+  Row("dcpo", {"target_entropy": 1.0}, {"target_entropy": 1.0, "cap": 0.0}),
+)
+# The first row of a name stands for it in pairs.
+FIRST = {row.name: row for row in reversed(TABLE)}
+
+
+def test_every_method_of_the_catalogue_has_a_row():
+  missing = sorted(CATALOGUE.keys() - FIRST.keys())
+  assert not missing, f"add rows to TABLE for {missing}"
+  gone = sorted(FIRST.keys() - CATALOGUE.keys())
+  assert not gone, f"TABLE has rows for {gone}, which are not in CATALOGUE"
+
+
+def test_every_method_bears_its_name():
+  for name, row in FIRST.items():
+    assert methods.make(name, **row.acting).name == name
+
+
+@pytest.fixture(scope="module")
+def subjects():
+  """One Subject per row: laws share what they compile by identity."""
+  return {row.id: subject_of(row) for row in TABLE}
+
+
+def subject_of(row):
+  neutral = row.neutral
+  return laws.Subject(
+    methods.make(row.name, **row.acting),
+    CATALOGUE[row.name].factory.__doc__,
+    None if neutral is None else methods.make(row.name, **neutral),
+    row.row_order,
+  )
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.id)
+@pytest.mark.parametrize("law", laws.LAWS, ids=lambda law: law.__name__)
+def test_the_method_keeps_the_law(law, row, subjects):
+  law(subjects[row.id])
+
+
+def trace(method):
+  """Traces one step with gradient, without compiling or computing."""
+  method = chain(method)
+
+  def step():
+    example = testing.tiny(method)
+    state = method.init(example.batch)
+    clock = Clock(0, 0, jax.random.key(0))
+    outcome = testing.traceable_step(method, example, state, clock)
+    return outcome.loss, outcome.gradient, outcome.state, state
+
+  return jax.eval_shape(step)
+
+
+@pytest.mark.parametrize("first", sorted(FIRST))
+def test_all_pairs_trace_with_gradient_or_name_both_owners(first):
+  built = {name: methods.make(name, **FIRST[name].acting) for name in FIRST}
+  for second in sorted(FIRST):
+    if first == second:
+      continue
+    a, b = built[first], built[second]
+    if set(a.owns) & set(b.owns):
+      with pytest.raises(ValueError) as refusal:
+        chain(a, b)
+      assert repr(first) in str(refusal.value), refusal.value
+      assert repr(second) in str(refusal.value), refusal.value
+      continue
+    loss, gradient, after, before = trace(chain(a, b))
+    assert loss.shape == () and gradient.ndim == 2, (first, second)
+    assert after == before, (first, second)
+
+
+def test_all_methods_that_do_not_collide_trace_in_one_chain():
+  members, taken = [], set()
+  for name, row in FIRST.items():
+    method = methods.make(name, **row.acting)
+    if taken.isdisjoint(method.owns):
+      members.append(method)
+      taken.update(method.owns)
+  # Advantages first: some methods read them in prepare.
+  members.sort(key=lambda method: "advantages" not in method.owns)
+  loss, _, after, before = trace(chain(*members))
+  assert loss.shape == () and after == before
+
+
+def test_make_names_what_is_wrong_and_what_is_near():
+  with pytest.raises(ValueError, match="did you mean 'clip_cov'"):
+    methods.make("clip_kov")
+  with pytest.raises(ValueError, match=r"no parameter 'hihg'.*'high'"):
+    methods.make("ppo_clip", hihg=0.28)
+
+
+@pytest.mark.parametrize(
+  ("name", "parameters"),
+  [
+    ("grpo", {"normalize": "both"}),
+    ("grpo", {"epsilon": -1.0}),
+    ("dr_grpo", {"singleton": "one"}),
+    ("rloo", {"singleton": "one"}),
+    ("reinforce_plus_plus", {"gamma": 1.5}),
+    ("ppo_clip", {"low": -0.1}),
+    ("ppo_clip", {"low": 1.5}),
+    ("ppo_clip", {"high": float("nan")}),
+    ("ppo_clip", {"dual": 1.0}),
+    ("ppo_clip", {"max_log_ratio": 0.0}),
+    ("kl_penalty", {"coef": -1.0}),
+    ("kl_penalty", {"estimator": "k4"}),
+  ],
+)
+def test_a_value_out_of_range_is_named_with_its_method(name, parameters):
+  ((parameter, value),) = parameters.items()
+  with pytest.raises(ValueError) as refusal:
+    methods.make(name, **parameters)
+  assert f"{name}.{parameter} = {value!r} must" in str(refusal.value)
