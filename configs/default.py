@@ -26,12 +26,12 @@ def get_config() -> ConfigDict:
     options=dict(),  # further arguments of the task
   )
   c.model = dict(
-    width=128,
+    width=64,
     layers=4,
     heads=4,
     kv_heads=2,  # divides heads
-    head_dim=32,  # even
-    hidden=384,  # of the feed-forward layer
+    head_dim=16,  # even
+    hidden=192,  # of the feed-forward layer
     rope_theta=10_000.0,
     norm_epsilon=1e-6,
     qk_norm=False,
@@ -40,9 +40,9 @@ def get_config() -> ConfigDict:
     remat=False,  # recompute layers in the backward pass: less memory
   )
   c.warm_start = dict(
-    steps=400,  # supervised steps; 0 starts RL from random weights
-    batch=128,  # demonstrations a step
-    learning_rate=1e-3,  # decays to 0 by a cosine
+    steps=500,  # supervised steps; 0 starts RL from random weights
+    batch=256,  # demonstrations a step
+    learning_rate=3e-3,  # decays to 0 by a cosine
     folder="",  # share one between runs; "" is WORKDIR/warm_start
   )
   c.rollout = dict(

@@ -22,8 +22,10 @@ PRESETS = {
     prompt_fraction=1.0,
     rows=204,
     cool_divisor=1,
+    positive_rule="reward",
     entropy_estimator="full_vocab",
   ),
+  "dcpo": dict(target_entropy=0.5),
 }
 
 

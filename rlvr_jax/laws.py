@@ -375,6 +375,8 @@ def _sampled(method: LossTransform) -> _Rollout:
   batch = jax.tree.map(pad, example.batch)
   padding = jnp.arange(len(batch.group)) >= len(example.batch.group)
   batch = batch.replace(
+    # A weakly typed reward would be traced apart from a real one.
+    reward=batch.reward.astype(jnp.float32),
     group=jnp.where(padding, -1, batch.group),
     score_temperature=jnp.where(padding, 1.0, batch.score_temperature),
   )

@@ -1,14 +1,16 @@
 """Every method of the catalogue against the laws, alone and in pairs."""
 
+import dataclasses
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import pytest
 
-from rlvr_jax import laws, methods, testing
+from rlvr_jax import laws, methods, reduce, stats, testing, transform
 from rlvr_jax.methods import CATALOGUE
-from rlvr_jax.transform import chain
-from rlvr_jax.types import Clock
+from rlvr_jax.transform import LossTransform, chain
+from rlvr_jax.types import Clock, Need
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -189,3 +191,109 @@ def test_a_value_out_of_range_is_named_with_its_method(name, parameters):
   with pytest.raises(ValueError) as refusal:
     methods.make(name, **parameters)
   assert f"{name}.{parameter} = {value!r} must" in str(refusal.value)
+
+
+# The laws themselves: each must catch a transform that breaks it.
+
+
+def weigh(fn, **fields):
+  def apply(record, state, context):
+    weights = record.weights * fn(record, context)
+    return record.replace(weights=weights), state
+
+  return LossTransform("offender", apply=apply, **fields)
+
+
+@jax.custom_jvp
+def wrong_slope(x):
+  return x
+
+
+wrong_slope.defjvp(lambda x, dx: (x[0], 2 * dx[0]))
+
+
+def counter(example):
+  return {"count": jnp.float32(0)}
+
+
+def count_weakly(batch, state, context):
+  return batch, {"count": 0.5}
+
+
+ENTROPY = Need(stats.Entropy())
+OFFENDERS = {
+  laws.traces_once: LossTransform("offender", counter, prepare=count_weakly),
+  laws.declares_what_it_reads: weigh(lambda r, c: 2.0, needs=(ENTROPY,)),
+  laws.declares_what_it_owns: LossTransform(
+    "offender",
+    apply=lambda r, s, c: (r.replace(weights=jnp.ones_like(r.weights)), s),
+  ),
+  laws.ignores_padding: weigh(lambda r, c: 1 / len(c.batch.reward)),
+  laws.ignores_row_order: weigh(
+    lambda r, c: 1.0 + jnp.arange(len(r.mask))[:, None]
+  ),
+  laws.has_exact_gradient: transform.add(
+    "offender", lambda r, c: wrong_slope(c.logp), coef=1.0
+  ),
+  laws.is_nothing_when_neutral: weigh(lambda r, c: 1.0 + 1e-6),
+  laws.survives_extremes: weigh(
+    lambda r, c: 1 / reduce.masked_var(c.batch.reward, c.batch.group >= 0)
+  ),
+}
+
+
+@pytest.mark.parametrize("law", OFFENDERS, ids=lambda law: law.__name__)
+def test_the_law_catches_an_offender_and_names_itself(law):
+  offender = OFFENDERS[law]
+  subject = laws.Subject(offender, neutral=offender)
+  with pytest.raises(AssertionError) as refusal:
+    law(subject)
+  assert f"'offender' breaks the law '{law.__name__}'" in str(refusal.value)
+
+
+def documented(edits="objective.weights (×)", metrics="none", needs="nothing"):
+  method = weigh(lambda r, c: 0.5)
+  doc = f"""Halves.
+
+  Edits:   {edits}
+  Needs:   {needs}
+  State:   none
+  Scope:   token
+  Neutral: none
+
+  Returns:
+    A LossTransform named "offender".
+
+  Metrics:
+    {metrics}
+
+  Source:
+    Nobody. Differs from that code: no difference.
+  """
+  return laws.Subject(method, doc)
+
+
+def test_the_docstring_law_reads_every_heading():
+  laws.documents_itself(documented())
+  for wrong, message in (
+    ({"edits": "objective.added (+)"}, r"'Edits:' lacks"),
+    ({"edits": "objective.weights (own)"}, "which is not owned"),
+    ({"metrics": "offender/x: nothing."}, r"'Metrics:' says"),
+    ({"needs": "entropy"}, "'Needs: entropy'"),
+  ):
+    with pytest.raises(AssertionError, match=message):
+      laws.documents_itself(documented(**wrong))
+  bare = documented()
+  bare = dataclasses.replace(bare, doc=bare.doc.replace("Scope:", "Reach:"))
+  with pytest.raises(AssertionError, match=r"lacks the headings \['Scope'\]"):
+    laws.documents_itself(bare)
+
+
+def test_check_takes_a_factory_and_lists_all_broken_laws():
+  def halves():
+    """No headings."""
+    return weigh(lambda r, c: 0.5 + 0 * jnp.arange(len(r.mask))[:, None])
+
+  with pytest.raises(AssertionError, match="documents_itself"):
+    laws.check(halves)
+  laws.check(weigh(lambda r, c: 0.5))

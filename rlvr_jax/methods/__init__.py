@@ -81,14 +81,24 @@ def make(name: str, **parameters: Parameter) -> LossTransform:
     )
   factory = CATALOGUE[name].factory
   known = inspect.signature(factory).parameters
+  takes = f"it takes {name}({', '.join(map(_signature, known.values()))})."
   unknown = [p for p in parameters if p not in known]
   if unknown:
-    allowed = ", ".join(f"{p.name}={p.default!r}" for p in known.values())
     raise ValueError(
       f"{name!r} has no parameter {unknown[0]!r}"
-      f"{_nearest(unknown[0], known)}; it takes {name}({allowed})."
+      f"{_nearest(unknown[0], known)}; {takes}"
     )
+  required = [p for p in known.values() if p.default is p.empty]
+  missing = [p.name for p in required if p.name not in parameters]
+  if missing:
+    raise ValueError(f"{name!r} needs the parameter {missing[0]!r}; {takes}")
   return factory(**parameters)
+
+
+def _signature(parameter):
+  if parameter.default is parameter.empty:
+    return parameter.name
+  return f"{parameter.name}={parameter.default!r}"
 
 
 def _nearest(word, known):

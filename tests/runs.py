@@ -1,0 +1,125 @@
+"""A run small enough for a test, and the pieces of one without files."""
+
+import functools
+import os
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import optax
+from ml_collections import ConfigDict
+
+from configs import default
+from rlvr_jax import methods, tasks
+from rlvr_jax.models import DecoderConfig, Transformer
+from rlvr_jax.models.mesh import make_mesh
+from rlvr_jax.sampling import sampler
+from rlvr_jax.training.programs import Programs, Settings
+from rlvr_jax.training.state import layout
+from rlvr_jax.transform import chain
+from rlvr_jax.types import Draw
+
+SIZES = dict(width=16, layers=2, heads=2, kv_heads=1, head_dim=8, hidden=24)
+
+
+def config(**changes: object) -> ConfigDict:
+  """A run of a few seconds; dotted names in `changes` with __ for dots."""
+  c = default.get_config()
+  c.model.update(SIZES)
+  c.steps, c.progress = 4, False
+  c.warm_start.update(dict(steps=5, batch=8))
+  c.rollout.update(dict(prompts=8, per_prompt=4))
+  c.evaluation.update(dict(every=2, samples=4, ks=(1, 4)))
+  c.checkpoint.every = 2
+  for name, value in changes.items():
+    section, _, field = name.rpartition("__")
+    if isinstance(value, dict):
+      c[name] = value
+    else:
+      (c[section] if section else c)[field] = value
+  return c
+
+
+@functools.cache
+def task(data_dir: str) -> tasks.Task:
+  """The `split` task kept in a folder of the test session."""
+  return tasks.load("split", data_dir=data_dir, largest=99)
+
+
+def programs(
+  *names: str,
+  devices: int = 1,
+  shape: dict | None = None,
+  tx: optax.GradientTransformation | None = None,
+  **changes: object,
+) -> Programs:
+  """The programs of a chain on a model of random weights."""
+  settings = Settings(
+    prompts=8,
+    prompt_width=3,
+    length=6,
+    ends=sampler.Ends(1, 0),
+    main=Draw("main", 4),
+    updates=2,
+    slices=1,
+    chunk=4096,
+    clip=(0.2, 0.2),
+    aggregation="token-mean",
+    scale=None,
+    rescore=False,
+    ema_decay=0.9,
+    guard_window=8,
+    guard_sigmas=6.0,
+  )._replace(**changes)
+  model = Transformer(DecoderConfig(vocabulary=14, **SIZES))
+  mesh = make_mesh(**(shape or {}), devices=jax.devices()[:devices])
+  presets = {"aepo": dict(target_entropy=0.5, rows=8, per_prompt=4)}
+  made = chain(*(methods.make(n, **presets.get(n, {})) for n in names))
+  return Programs(model, made, tx or optax.adam(1e-2), settings, mesh)
+
+
+def start(p: Programs, seed: int = 0):
+  """A state laid out on the mesh, and the reference policy."""
+  init = functools.partial(p.init_state, params=None)
+  where = layout(jax.eval_shape(init, jax.random.key(0)), p.mesh)
+  state = jax.jit(init, out_shardings=where)(jax.random.key(seed))
+  ref = jax.tree.map(lambda x: x + 0.01, state.params)
+  return state, ref
+
+
+def prompts(p: Programs):
+  """Left-padded prompts."""
+  rng = np.random.default_rng(0)
+  count, width = p.settings.prompts, p.settings.prompt_width
+  tokens = rng.integers(2, 14, (count, width)).astype(np.int32)
+  valid = np.arange(width) >= (np.arange(count) % 2)[:, None]
+  return tokens, valid
+
+
+def step(p: Programs, state, ref, reward=None):
+  """One step with made-up rewards; returns the state and all metrics."""
+  batch = p.sample(state, ref, *prompts(p))
+  rows = batch.mask.shape[0]
+  if reward is None:
+    reward = np.asarray(batch.mask.sum(1) % 2, np.float32)
+  batch, method, measured = p.prepare(state, batch, reward, np.ones(rows, bool))
+  state = state.replace(method=method)
+  lines = []
+  for index in range(p.settings.updates):
+    state, metrics = p.update(state, ref, batch, index)
+    lines.append(jax.device_get(metrics))
+  return state, [jax.device_get(measured), *lines]
+
+
+def spawn(*flags: str, module: str = "experiments.train") -> subprocess.Popen:
+  """The command line in a process of its own, one CPU device."""
+  env = os.environ | {"XLA_FLAGS": "", "PYTHONPATH": os.getcwd()}
+  return subprocess.Popen(
+    [sys.executable, "-m", module, *flags],
+    env=env,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.STDOUT,
+    text=True,
+    start_new_session=True,
+  )

@@ -1,0 +1,147 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import runs
+
+from rlvr_jax.training import guard
+from rlvr_jax.training.programs import mean_over_updates
+
+# All kinds of things a method can do: draws, rollout needs, the reference
+# policy, added terms, weights, state.
+CHAIN = ("grpo", "aepo", "steer", "entropy_bonus", "kl_penalty")
+SGD = optax.sgd(1.0)  # parameters then move by exactly the gradient
+
+
+def moved(p):
+  """Parameters after one step, and the metrics of its updates."""
+  state, ref = runs.start(p)
+  state, lines = runs.step(p, state, ref)
+  return jax.device_get(state.params), lines
+
+
+def assert_close(got, want, scale=1e-5):
+  """Relative to the largest entry of a leaf."""
+  for g, w in zip(jax.tree.leaves(got), jax.tree.leaves(want)):
+    assert np.abs(g - w).max() <= scale * max(np.abs(w).max(), 1e-3)
+
+
+@pytest.fixture(scope="module")
+def plain():
+  return moved(runs.programs(*CHAIN, tx=SGD))
+
+
+@pytest.mark.parametrize("slices", [2, 4])
+def test_slices_change_no_gradient_and_no_metric(plain, slices):
+  params, lines = moved(runs.programs(*CHAIN, tx=SGD, slices=slices))
+  assert_close(params, plain[0])
+  for got, want in zip(lines, plain[1]):
+    assert_close(got, want)
+
+
+def test_chunks_of_tokens_change_no_gradient(plain):
+  params, _ = moved(runs.programs(*CHAIN, tx=SGD, chunk=40))
+  assert_close(params, plain[0])
+
+
+@pytest.mark.parametrize(
+  ("devices", "shape"),
+  [
+    (2, dict(data=2)),
+    (4, dict(data=2, fsdp=2)),
+    (8, dict(data=2, fsdp=2, tensor=2)),
+  ],
+)
+def test_devices_and_mesh_change_no_gradient(plain, devices, shape):
+  p = runs.programs(*CHAIN, tx=SGD, devices=devices, shape=shape)
+  params, lines = moved(p)
+  assert_close(params, plain[0])
+  assert_close(lines[1]["loss/total"], plain[1][1]["loss/total"])
+
+
+def test_rescoring_gives_the_sampler_s_own_statistics():
+  p = runs.programs(*CHAIN, tx=SGD, rescore=True)
+  q = runs.programs(*CHAIN, tx=SGD)
+  for a, b in zip(*(jax.tree.leaves(moved(x)[0]) for x in (p, q))):
+    np.testing.assert_allclose(a, b, rtol=0, atol=1e-5)
+
+
+def test_every_program_is_traced_once_over_steps_and_kinds_of_rollouts():
+  p = runs.programs(*CHAIN)
+  state, ref = runs.start(p)
+  rows = sum(n for _, n in p.draws)
+  for reward in (None, np.zeros(rows, np.float32), np.ones(rows, np.float32)):
+    state, _ = runs.step(p, state, ref, reward)
+  assert [f._cache_size() for f in (p.sample, p.prepare, p.update)] == [1] * 3
+  assert int(state.step) == 3 and int(state.cursor) == 3 * 8
+
+
+def test_the_first_update_sees_the_sampler_s_log_probs():
+  _, lines = moved(runs.programs(*CHAIN, tx=SGD))
+  assert lines[1]["mismatch/max"] < 1e-5
+  assert lines[2]["mismatch/max"] > 1e-5  # the policy has moved by then
+
+
+def test_unknown_rewards_are_masked_out_of_loss_and_measures():
+  p = runs.programs("grpo")
+  state, ref = runs.start(p)
+  batch = p.sample(state, ref, *runs.prompts(p))
+  rows = batch.mask.shape[0]
+  reward = np.arange(rows) % 2
+  known = np.arange(rows) != 3
+  edited, _, measured = p.prepare(
+    state, batch, reward.astype(np.float32), known
+  )
+  assert not edited.mask[3].any() and edited.group[3] == -1
+  np.testing.assert_allclose(measured["reward/unknown_fraction"], 1 / rows)
+  np.testing.assert_allclose(measured["reward/mean"], reward[known].mean())
+
+
+def test_the_slow_copy_exists_only_when_a_method_asks_for_it():
+  p = runs.programs("grpo")
+  assert jax.eval_shape(p.init_state, jax.random.key(0), None).ema is None
+  assert not p.needs_params("ref")
+  assert runs.programs("grpo", "kl_penalty").needs_params("ref")
+
+
+def test_a_refused_update_keeps_parameters_optimizer_and_method_together():
+  p = runs.programs("grpo", "entropy_bonus")
+  state, ref = runs.start(p)
+  rows = sum(n for _, n in p.draws)
+  before = jax.device_get((state.params, state.opt))
+  state, lines = runs.step(p, state, ref, np.full(rows, np.nan, np.float32))
+  after = jax.device_get((state.params, state.opt))
+  jax.tree.map(np.testing.assert_array_equal, before, after)
+  assert lines[1]["guard/skipped_fraction"] == 1
+  assert int(state.guard.refused) == int(state.guard.consecutive) == 2
+  state, lines = runs.step(p, state, ref)
+  assert lines[1]["guard/skipped_fraction"] == 0
+  assert int(state.guard.consecutive) == 0
+
+
+def test_a_spike_is_refused_only_once_the_guard_knows_what_is_usual():
+  state = guard.init(8)
+  usual = [1.0, 1.1, 0.9, 1.0]
+  for norm in usual:
+    spike = guard.accepts(state, 0.0, jnp.float32(1e4), 6.0)
+    assert spike == (int(state.accepted) < 4)
+    state = guard.advance(state, jnp.bool(True), jnp.float32(norm))
+  assert not guard.accepts(state, 0.0, jnp.float32(1e4), 6.0)
+  assert guard.accepts(state, 0.0, jnp.float32(1.2), 6.0)
+  refused = guard.advance(state, jnp.bool(False), jnp.float32(1e4))
+  np.testing.assert_array_equal(refused.norms, state.norms)
+
+
+@pytest.mark.parametrize("loss", [np.nan, np.inf, -np.inf])
+def test_a_loss_that_is_not_finite_is_refused_at_once(loss):
+  assert not guard.accepts(guard.init(8), jnp.float32(loss), 1.0, 6.0)
+
+
+def test_metrics_of_a_step_are_means_extremes_or_the_first_update_s():
+  lines = [
+    {"a": 1.0, "b_max": 1.0, "c_min": 1.0, "mismatch/d": 1.0},
+    {"a": 3.0, "b_max": 5.0, "c_min": 0.0, "mismatch/d": 9.0},
+  ]
+  want = {"a": 2.0, "b_max": 5.0, "c_min": 0.0, "mismatch/d": 1.0}
+  assert mean_over_updates(lines) == want
