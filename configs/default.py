@@ -23,7 +23,7 @@ def get_config() -> ConfigDict:
   c.task = dict(
     name="split",  # split | sum | gym:<dataset>
     data_dir="",  # where TFDS keeps datasets; "" is its own default
-    options=dict(),  # further arguments of the task
+    options=dict(largest=199),  # further arguments of the task
   )
   c.model = dict(
     width=64,
@@ -40,9 +40,10 @@ def get_config() -> ConfigDict:
     remat=False,  # recompute layers in the backward pass: less memory
   )
   c.warm_start = dict(
-    steps=500,  # supervised steps; 0 starts RL from random weights
+    steps=1000,  # supervised steps; 0 starts RL from random weights
     batch=256,  # demonstrations a step
-    learning_rate=3e-3,  # decays to 0 by a cosine
+    learning_rate=4e-3,  # up in the first tenth, to 0 in the last three
+    weight_decay=0.1,  # arithmetic is learnt, not memorised
     folder="",  # share one between runs; "" is WORKDIR/warm_start
   )
   c.rollout = dict(

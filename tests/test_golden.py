@@ -7,6 +7,9 @@ import importlib
 import importlib.util
 
 import numpy as np
+import pytest
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
 
 # Vector files whose methods do not exist here yet.
 NOT_YET = frozenset(

@@ -5,7 +5,9 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
+from golden_adapters import common
 
 from rlvr_jax import laws, methods, reduce, stats, testing, transform
 from rlvr_jax.methods import CATALOGUE
@@ -297,3 +299,94 @@ def test_check_takes_a_factory_and_lists_all_broken_laws():
   with pytest.raises(AssertionError, match="documents_itself"):
     laws.check(halves)
   laws.check(weigh(lambda r, c: 0.5))
+
+
+# Closed forms of the baselines.
+
+GROUP = [0, 0, 0, 0, 0, 0, 0, 0, 1]
+REWARD = [1, 1, 1, 0, 0, 0, 0, 0, 1]
+TOKENS = np.array([[1, 1, 0]] * 8 + [[1, 1, 1]])
+
+
+def advantages(name, **parameters):
+  """Of the first token of each row, after checking that all are alike."""
+  batch = common.batch(0 * TOKENS, None, TOKENS, reward=REWARD, group=GROUP)
+  found = np.asarray(
+    common.prepared(methods.make(name, **parameters), batch).advantages
+  )
+  assert not found[TOKENS == 0].any()
+  if parameters.get("gamma", 1) == 1:
+    np.testing.assert_array_equal(found, found[:, :1] * TOKENS)
+  return found[:, 0]
+
+
+def test_grpo_of_three_right_in_eight_has_its_known_values():
+  found = advantages("grpo", epsilon=0.0)
+  # +-sqrt((1 - p) / p * (G - 1) / G) with p = 3 / 8; a group of one keeps R.
+  np.testing.assert_allclose(found[0], 1.2076148, rtol=1e-6)
+  np.testing.assert_allclose(found[3], -0.7245688, rtol=1e-6)
+  assert found[8] == 1.0
+
+
+def test_rloo_is_dr_grpo_times_n_over_n_minus_one():
+  centred, left_out = advantages("dr_grpo"), advantages("rloo")
+  np.testing.assert_allclose(centred[[0, 3]], [5 / 8, -3 / 8], rtol=1e-6)
+  np.testing.assert_allclose(left_out[:8], centred[:8] * 8 / 7, rtol=1e-6)
+  np.testing.assert_allclose(left_out[:8].sum(), 0.0, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["dr_grpo", "rloo"])
+def test_a_group_of_one_keeps_its_reward_or_gets_zero(name):
+  assert advantages(name)[8] == 1.0
+  assert advantages(name, singleton="zero")[8] == 0.0
+
+
+def test_reinforce_plus_plus_whitens_over_tokens():
+  found = advantages("reinforce_plus_plus")
+  # 19 counted tokens, 9 of them with return 1: mean 9/19, variance
+  # 9 * 10 / (19 * 18).
+  deviation = np.sqrt(90 / 342)
+  np.testing.assert_allclose(found[0], (10 / 19) / deviation, rtol=1e-6)
+  np.testing.assert_allclose(found[3], (-9 / 19) / deviation, rtol=1e-6)
+
+
+def test_reinforce_plus_plus_does_not_see_replayed_rows():
+  given = advantages("reinforce_plus_plus")
+  batch = common.batch(
+    np.zeros((10, 3)),
+    np.full((10, 3), 5.0),
+    np.vstack([TOKENS, TOKENS[-1:]]),
+    reward=[*REWARD, 100.0],
+    group=[*GROUP, 2],
+  )
+  batch = batch.replace(group=batch.group.at[9].set(-1))
+  found = common.prepared(methods.make("reinforce_plus_plus"), batch).advantages
+  np.testing.assert_array_equal(found[:9, 0], given)
+  np.testing.assert_array_equal(found[9], [5.0, 5.0, 5.0])
+
+
+def test_a_wide_ppo_clip_is_the_plain_policy_gradient():
+  batch = common.batch([[0.0, 0.0]], [[1.0, -1.0]], [[1, 1]])
+  wide = methods.make("ppo_clip", low=1.0, high=float("inf"))
+  loss, gradient, metrics = common.loss_and_grad(wide, batch, [[1.0, 1.0]])
+  # The ratio is e at both tokens, and the advantages cancel.
+  np.testing.assert_allclose(loss, 0.0, atol=1e-6)
+  want = [[-np.e / 2, np.e / 2]]
+  np.testing.assert_allclose(gradient, want, rtol=1e-6)
+  assert metrics["loss/clipped_fraction"] == 0.0
+
+
+def test_the_divergence_without_a_clamp_is_the_plain_estimator():
+  def penalty(clamp):
+    method = methods.make("kl_penalty", coef=2.0, clamp=clamp)
+    ref = {method.needs[0].key: np.array([[-1.0, -1.0, 3.0]])}
+    batch = common.batch([[-1.0, -2.0, -1.0]], None, [[1, 1, 1]], stats=ref)
+    return common.loss_and_grad(method, batch, [[-1.0, -2.0, -1.0]])[2]
+
+  k3 = [0.0, np.exp(1) - 2, np.exp(4) - 5]  # exp(-x) - 1 + x
+  found = penalty(clamp=False)
+  np.testing.assert_allclose(found["kl_penalty/kl"], np.mean(k3), rtol=1e-6)
+  np.testing.assert_allclose(found["loss/added"], 2 * np.mean(k3), rtol=1e-6)
+  k3[2] = 10.0
+  found = penalty(clamp=True)
+  np.testing.assert_allclose(found["kl_penalty/kl"], np.mean(k3), rtol=1e-6)

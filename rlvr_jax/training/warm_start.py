@@ -39,6 +39,17 @@ def token_batch(rows: dict[str, Array]) -> TokenBatch:
   )
 
 
+def trapezoid(peak: float, steps: int) -> optax.Schedule:
+  """Up in the first tenth of the steps, down to 0 in the last three."""
+  up, down = max(1, steps // 10), max(1, 3 * steps // 10)
+  pieces = [
+    optax.linear_schedule(0.0, peak, up),
+    optax.constant_schedule(peak),
+    optax.linear_schedule(peak, 0.0, down),
+  ]
+  return optax.join_schedules(pieces, [up, steps - down])
+
+
 def step(
   params: PyTree,
   opt: PyTree,
@@ -84,7 +95,8 @@ def train(
     The parameters.
   """
   how = config.warm_start
-  tx = optax.adam(optax.cosine_decay_schedule(how.learning_rate, how.steps))
+  rate = trapezoid(how.learning_rate, how.steps)
+  tx = optax.adamw(rate, b2=0.98, weight_decay=how.weight_decay)
   params = model.init(rng.key(key, rng.Purpose.INIT))
   params = jax.device_put(params, mesh_lib.shardings(params, mesh))
   opt = jax.jit(tx.init)(params)

@@ -192,6 +192,6 @@ def assert_close(
     place = f" at {tuple(int(i) for i in at)}" if at else ""
     raise AssertionError(
       f"{name}: {int((excess > 0).sum())} of {excess.size} differ; worst"
-      f"{place}: got {got[at]!r}, want {want[at]!r}, error {error[at]:.3g} "
-      f"(rtol {rtol:g}, atol {atol:g})"
+      f"{place}: got {float(got[at])!r}, want {float(want[at])!r}, error "
+      f"{error[at]:.3g} (rtol {rtol:g}, atol {atol:g})"
     )

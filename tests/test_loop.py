@@ -1,0 +1,125 @@
+import json
+
+import numpy as np
+import pytest
+import runs
+
+from rlvr_jax import rng
+from rlvr_jax.training import loop, metrics, warm_start
+
+PROMISED = (
+  "step",
+  "reward/mean",
+  "policy/entropy",
+  "rollout/tokens_per_second",
+  "time/step_seconds",
+)
+EVALUATED = ("eval/pass@1", "eval/pass@4", "eval/distinct_right")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+  return tmp_path_factory.mktemp("loop")
+
+
+def config(folder, **changes):
+  data = dict(task__data_dir=str(folder / "data"))
+  return runs.config(**data, **changes)
+
+
+@pytest.fixture(scope="module")
+def finished(folder):
+  """A whole run with methods that keep state and ask for the reference."""
+  c = config(
+    folder,
+    chain=("grpo", "entropy_bonus", "kl_penalty"),
+    entropy_bonus=dict(adaptive="skywork"),
+  )
+  state = loop.train(c, folder / "run")
+  return c, folder / "run", state
+
+
+def lines(run):
+  return [json.loads(x) for x in (run / "metrics.jsonl").read_text().split("\n") if x]
+
+
+def test_every_step_is_one_json_object_with_what_is_promised(finished):
+  _, run, state = finished
+  found = lines(run)
+  assert [line["step"] for line in found] == [0, 1, 2, 3]
+  assert int(state.step) == 4
+  for line in found:
+    assert all(name in line for name in PROMISED)
+    assert all(v is None or np.isfinite(v) for v in line.values())
+
+
+def test_evaluation_comes_first_every_so_often_and_last(finished):
+  _, run, _ = finished
+  evaluated = [line["step"] for line in lines(run) if EVALUATED[0] in line]
+  assert evaluated == [0, 1, 3]
+  assert all(name in lines(run)[-1] for name in EVALUATED)
+
+
+def test_tensorboard_and_config_stand_beside_the_metrics(finished):
+  _, run, _ = finished
+  assert list((run / "tensorboard").glob("events*"))
+  assert json.loads((run / "config.json").read_text())["steps"] == 4
+
+
+def test_a_finished_run_started_again_does_nothing(finished):
+  c, run, state = finished
+  before = (run / "metrics.jsonl").read_text()
+  again = loop.train(c, run)
+  assert (run / "metrics.jsonl").read_text() == before
+  assert int(again.step) == int(state.step)
+
+
+def test_a_run_with_another_config_is_refused(finished):
+  c, run, _ = finished
+  other = c.copy_and_resolve_references()
+  other.optimizer.learning_rate = 1.0
+  with pytest.raises(ValueError, match="config.optimizer.learning_rate"):
+    loop.train(other, run)
+
+
+def test_a_warm_start_of_another_config_is_refused(finished, folder):
+  c, run, _ = finished
+  other = c.copy_and_resolve_references()
+  other.warm_start.folder = str(run / "warm_start")
+  other.warm_start.steps += 1
+  with pytest.raises(ValueError, match="warm_start.steps"):
+    loop.train(other, folder / "other")
+
+
+def test_a_policy_that_diverges_stops_the_run_with_a_remedy(folder):
+  c = config(folder, optimizer__learning_rate=1e30, steps=8)
+  with pytest.raises(FloatingPointError, match="learning_rate"):
+    loop.train(c, folder / "diverged")
+
+
+def test_a_killed_run_s_later_lines_and_its_cut_last_line_are_dropped(tmp_path):
+  path = tmp_path / "metrics.jsonl"
+  path.write_text('{"step": 0, "a": 1.0}\n{"step": 1, "a": 2.0}\n{"step": 2, "')
+  writer = metrics.JsonWriter(path, start=1)
+  writer.write(1, {"a": np.float32(0.1), "b": float("nan")})
+  writer.close()
+  assert lines(tmp_path) == [
+    {"step": 0, "a": 1.0},
+    {"step": 1, "a": 0.1, "b": None},
+  ]
+
+
+def test_warm_start_is_not_the_same_for_another_seed(folder):
+  identity = warm_start.identity
+  assert identity(config(folder)) != identity(config(folder, seed=1))
+  assert identity(config(folder)) == identity(config(folder, steps=9))
+
+
+def test_purposes_and_names_have_their_own_dice():
+  import jax
+
+  base = jax.random.key(0)
+  data = lambda k: tuple(np.asarray(jax.random.key_data(k)))
+  keys = {data(rng.key(base, p, s)) for p in rng.Purpose for s in range(3)}
+  assert len(keys) == 3 * len(rng.Purpose)
+  assert data(rng.named(base, "a")) != data(rng.named(base, "b"))

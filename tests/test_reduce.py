@@ -1,0 +1,169 @@
+"""Reductions against numpy on random masks, and their gradients at kinks."""
+
+import hypothesis
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from rlvr_jax import reduce
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
+ROWS, LENGTH = 5, 4
+# Few enough that groups of one and of several both occur.
+groups = hnp.arrays(np.int32, ROWS, elements=st.integers(-1, 2))
+masks = hnp.arrays(np.bool_, (ROWS, LENGTH))
+numbers = st.floats(-100, 100, width=32)
+values = hnp.arrays(np.float32, (ROWS, LENGTH), elements=numbers)
+per_row = hnp.arrays(np.float32, ROWS, elements=numbers)
+given = hypothesis.given
+
+
+def close(got, want, scale=100.0):
+  """Sums of at most 20 float32 numbers of size `scale`."""
+  np.testing.assert_allclose(got, want, rtol=1e-5, atol=2e-6 * scale)
+
+
+@given(values, masks)
+def test_masked_moments_are_those_of_the_counted_entries(x, mask):
+  counted = x[mask].astype(np.float64)
+  empty = counted.size == 0
+  close(
+    reduce.masked_mean(x, jnp.asarray(mask)), 0 if empty else counted.mean()
+  )
+  variance = 0 if empty else counted.var()
+  close(reduce.masked_var(jnp.asarray(x), jnp.asarray(mask)), variance, 1e4)
+  if counted.size > 1:
+    sample = reduce.masked_var(jnp.asarray(x), jnp.asarray(mask), ddof=1)
+    close(sample, counted.var(ddof=1), 1e4)
+
+
+@given(values, masks)
+def test_masked_extremes_are_those_of_the_counted_entries(x, mask):
+  high, low = (
+    f(x, jnp.asarray(mask)) for f in (reduce.masked_max, reduce.masked_min)
+  )
+  counted = x[mask]
+  assert high == (counted.max() if counted.size else 0)
+  assert low == (counted.min() if counted.size else 0)
+
+
+@given(values, masks, st.integers(0, ROWS * LENGTH))
+def test_top_mask_marks_the_largest_and_the_earlier_of_equals(x, mask, count):
+  x = np.round(x / 50)  # many ties
+  got = reduce.top_mask(jnp.asarray(x), jnp.asarray(mask), count)
+  order = np.argsort(-np.where(mask, x, -np.inf).ravel(), kind="stable")
+  want = np.zeros(x.size, bool)
+  want[order[: min(count, mask.sum())]] = True
+  np.testing.assert_array_equal(got, want.reshape(x.shape))
+
+
+@given(per_row, groups)
+def test_group_reductions_are_those_of_the_rows_of_each_group(x, group):
+  arrays = jnp.asarray(x), jnp.asarray(group)
+  sums, means = reduce.group_sum(*arrays), reduce.group_mean(*arrays)
+  stds = reduce.group_std(*arrays)
+  counts = reduce.group_count(arrays[1])
+  for row in range(ROWS):
+    members = x[group == group[row]].astype(np.float64)
+    if group[row] < 0:
+      assert not any(float(r[row]) for r in (sums, means, stds, counts))
+      continue
+    assert counts[row] == members.size
+    close(sums[row], members.sum())
+    close(means[row], members.mean())
+    std = members.std(ddof=1) if members.size > 1 else 0.0
+    close(stds[row], std, 1000.0)
+
+
+def test_equal_rewards_have_no_deviation_at_all():
+  third = jnp.full(6, 1 / 3)
+  std = reduce.group_std(third, jnp.zeros(6, jnp.int32))
+  assert (std < 1e-7).all()
+
+
+@given(masks)
+def test_row_lengths_and_last_tokens_are_counted(mask):
+  np.testing.assert_array_equal(
+    reduce.row_length(jnp.asarray(mask)), mask.sum(axis=1)
+  )
+  last = np.asarray(reduce.last_token(jnp.asarray(mask)))
+  for row in range(ROWS):
+    places = np.flatnonzero(mask[row])
+    assert np.flatnonzero(last[row]).tolist() == places[-1:].tolist()
+
+
+@given(values, masks, st.sampled_from([0.0, 0.5, 0.99, 1.0]))
+def test_returns_are_discounted_per_counted_token(x, mask, gamma):
+  got = reduce.returns_to_go(jnp.asarray(x), jnp.asarray(mask), gamma)
+  want = np.zeros(x.shape)
+  for row in range(ROWS):
+    run = 0.0
+    for t in reversed(range(LENGTH)):
+      if mask[row, t]:
+        run = x[row, t] + gamma * run
+        want[row, t] = run
+  close(got, want)
+
+
+def test_a_return_is_carried_over_the_gap_between_two_turns():
+  rewards = jnp.array([[0.0, 0.0, 9.0, 0.0, 1.0]])
+  mask = jnp.array([[1, 1, 0, 1, 1]], bool)
+  got = reduce.returns_to_go(rewards, mask, 0.5)
+  # The 9 does not count, and takes no time.
+  np.testing.assert_allclose(got, [[0.125, 0.25, 0, 0.5, 1.0]])
+
+
+@given(values, masks)
+def test_whitened_entries_have_mean_zero_and_variance_one(x, mask):
+  hypothesis.assume(mask.sum() > 1 and x[mask].std() > 1e-2)
+  got = np.asarray(reduce.whiten(jnp.asarray(x), jnp.asarray(mask)))
+  assert not got[~mask].any()
+  assert abs(got[mask].mean()) < 1e-3
+  # The variance has the 1e-8 of the scale, and float32 means of 100.
+  assert abs(got[mask].var(ddof=1) - 1) < 2e-2
+
+
+def test_whitening_nothing_or_one_thing_gives_zero():
+  x = jnp.array([[3.0, jnp.nan]])
+  assert not reduce.whiten(x, jnp.zeros((1, 2), bool)).any()
+  assert not reduce.whiten(x, jnp.array([[True, False]])).any()
+
+
+@pytest.mark.parametrize(
+  "reduction",
+  [
+    reduce.masked_mean,
+    reduce.masked_max,
+    reduce.masked_min,
+    reduce.whiten,
+    reduce.centred_product,
+    reduce.returns_to_go,
+  ],
+)
+def test_what_does_not_count_does_not_matter(reduction):
+  mask = jnp.array([[True, False], [True, True]])
+  x = jnp.array([[1.0, jnp.nan], [2.0, -1.0]])
+  clean = jnp.where(mask, x, 0.0)
+  if reduction is reduce.centred_product:
+    run = lambda x: reduction(x, x, mask)
+  else:
+    run = lambda x: reduction(x, mask)
+  np.testing.assert_array_equal(run(x), run(clean))
+
+
+def test_clamp_has_its_full_gradient_at_the_bounds():
+  x = jnp.array([-2.0, -1.0, 0.0, 1.0, 2.0])
+  slope = jax.vmap(jax.grad(lambda x: reduce.clamp(x, -1.0, 1.0)))(x)
+  np.testing.assert_array_equal(slope, [0, 1, 1, 1, 0])
+  np.testing.assert_array_equal(reduce.clamp(x, -1, 1), [-1, -1, 0, 1, 1])
+
+
+def test_absolute_has_no_gradient_at_zero():
+  x = jnp.array([-2.0, 0.0, 3.0])
+  slope = jax.vmap(jax.grad(reduce.absolute))(x)
+  np.testing.assert_array_equal(slope, [-1, 0, 1])
+  np.testing.assert_array_equal(reduce.absolute(x), [2, 0, 3])
