@@ -37,7 +37,9 @@ def get_config() -> ConfigDict:
     qk_norm=False,
     tied=True,  # output matrix = embedding
     dtype="float32",  # compute: float32 | bfloat16
-    remat=False,  # recompute layers in the backward pass: less memory
+    # Recompute layers in the backward pass: less memory, and on CPU, where
+    # memory is slow, also less time.
+    remat=True,
   )
   c.warm_start = dict(
     steps=1000,  # supervised steps; 0 starts RL from random weights

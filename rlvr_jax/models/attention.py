@@ -10,24 +10,24 @@ import jax.numpy as jnp
 Array = jax.Array
 
 
-def rotate(x_bshd: Array, positions: Array, theta: float) -> Array:
+def rotate(x: Array, positions: Array, theta: float) -> Array:
   """Rotary position embedding, halves convention of Llama and Qwen.
 
   Args:
-    x_bshd: f[B, S, heads, h] queries or keys; h even.
-    positions: i32[B, S].
+    x: f[..., heads, h] queries or keys; h even.
+    positions: i32[...].
     theta: base of the wave lengths.
 
   Returns:
-    f[B, S, heads, h] of the same dtype.
+    f[..., heads, h] of the same dtype.
   """
-  half = x_bshd.shape[-1] // 2
+  half = x.shape[-1] // 2
   frequency = theta ** (-jnp.arange(half, dtype=jnp.float32) / half)
   angle = positions[..., None, None].astype(jnp.float32) * frequency
   cos, sin = jnp.cos(angle), jnp.sin(angle)
-  a, b = jnp.split(x_bshd.astype(jnp.float32), 2, axis=-1)
+  a, b = jnp.split(x.astype(jnp.float32), 2, axis=-1)
   turned = jnp.concatenate([a * cos - b * sin, b * cos + a * sin], axis=-1)
-  return turned.astype(x_bshd.dtype)
+  return turned.astype(x.dtype)
 
 
 def causal(q_bshd: Array, k_bskd: Array, v_bskd: Array, valid: Array) -> Array:
