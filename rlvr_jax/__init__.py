@@ -1,6 +1,15 @@
 """Entropy methods of RL with verifiable rewards that compose."""
 
-from rlvr_jax import methods, objective, reduce, rng, stats, testing
+from rlvr_jax import (
+  controllers,
+  laws,
+  methods,
+  objective,
+  reduce,
+  rng,
+  stats,
+  testing,
+)
 from rlvr_jax.methods import make
 from rlvr_jax.objective import loss, prepare
 from rlvr_jax.transform import (
@@ -34,7 +43,9 @@ __all__ = [
   "TokenBatch",
   "add",
   "chain",
+  "controllers",
   "estimate",
+  "laws",
   "loss",
   "make",
   "methods",

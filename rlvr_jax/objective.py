@@ -206,6 +206,7 @@ def loss(
   clip: tuple[float, float] = (0.2, 0.2),
   mode: Aggregation = "token-mean",
   scale: float | None = None,
+  draws: tuple[tuple[str, int], ...] = (),
 ) -> LossFn:
   """The loss of one minibatch under a method.
 
@@ -215,6 +216,7 @@ def loss(
       owns the bounds.
     mode: how tokens are aggregated, see `aggregation`.
     scale: divisor of the mode "seq-mean-token-sum-norm", tokens.
+    draws: (name, rows) of the draws as they were sampled, main draw first.
 
   Returns:
     (stats, batch, state, clock) -> (loss f32[], (state, metrics)). `stats`
@@ -226,9 +228,11 @@ def loss(
     batch = clean(batch)
     stats = {k: jnp.where(batch.mask, v, 0) for k, v in stats.items()}
     key = rng.key(clock.key, rng.Purpose.UPDATE, clock.step, clock.update)
-    context = Context(clock.step, clock.update, key, batch, stats)
+    context = Context(clock.step, clock.update, key, batch, stats, draws)
     objective = initial(stats, batch, clip)
     objective, state = method.apply(objective, state, context)
+    # A surrogate may read what any member of the chain declared.
+    context = context._replace(name="surrogate", needs=method.needs)
     per_token = objective.surrogate(objective, context)
     scales = aggregation(objective.mask, mode, scale)
     policy = _total(scales, objective.weights * per_token)

@@ -29,6 +29,7 @@ def masked_mean(x: Array, mask: Array) -> Array:
 
 def masked_var(x: Array, mask: Array, ddof: int = 0) -> Array:
   """Variance of x over counted entries with `ddof` lost degrees of freedom."""
+  x = jnp.where(mask > 0, x, 0)  # or the gradient of junk is NaN
   count = mask.astype(x.dtype).sum()
   centred = masked_mean((x - masked_mean(x, mask)) ** 2, mask)
   return centred * count / jnp.maximum(count - ddof, 1)

@@ -85,15 +85,15 @@ def tiny(
     An Example; the policy has moved a little since the rollout.
   """
   plan = (Draw("main", per_prompt),)
+  sizes = (prompts, length, vocabulary)
   if method is not None:
     method = transform.chain(method)
-    shapes = tiny(prompts=prompts, per_prompt=per_prompt, length=length).batch
+    main = functools.partial(_make, plan, *sizes, ())
+    shapes, _ = jax.eval_shape(main, jax.random.key(seed))
     plan = method.plan(plan, method.init(shapes))
   draws = tuple((d.name, draw_rows(d, prompts)) for d in plan)
   needs = () if method is None else method.needs
-  make = jax.jit(
-    functools.partial(_make, plan, prompts, length, vocabulary, needs)
-  )
+  make = jax.jit(functools.partial(_make, plan, *sizes, needs))
   return Example(*make(jax.random.key(seed)), Bigram(), draws)
 
 
@@ -132,7 +132,7 @@ def _rollout(key, plan, prompts, length, vocabulary):
       (jnp.arange(rows) % 2 == 0) | jax.random.bernoulli(k3, 0.3, (rows,)),
       1.0,
       0.0,
-    ),
+    ).astype(jnp.float32),
     sample_logp=flat,
     score_temperature=jnp.ones(rows),
     old_logp=flat,
@@ -200,7 +200,9 @@ def traceable_step(
   batch, state = objective.prepare(method, example.draws)(
     example.batch, state, clock
   )
-  loss_fn = objective.loss(method, clip=clip, mode=mode)
+  loss_fn = objective.loss(
+    method, clip=clip, mode=mode, draws=example.draws
+  )
 
   def run(policy):
     moved = example._replace(

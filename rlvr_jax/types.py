@@ -188,20 +188,21 @@ class Context(NamedTuple):
       )
     return found[need.key]
 
-  def draw_rows(self, draw: str) -> int:
-    """Rows that were sampled for a planned draw (a Python number).
+  def draw(self, name: str) -> tuple[int, int]:
+    """Source number and sampled rows of a planned draw, Python numbers.
 
     Raises:
       KeyError: the batch was sampled without that draw.
     """
-    rows = dict(self.draws)
-    if draw not in rows:
+    names = [known for known, _ in self.draws]
+    if name not in names:
       raise KeyError(
-        f"{self.name!r} planned the draw {draw!r}, but the batch was sampled "
-        f"with {list(rows)}; sample with method.plan(...), or build the "
+        f"{self.name!r} planned the draw {name!r}, but the batch was sampled "
+        f"with {names}; sample with method.plan(...), or build the "
         "example with testing.tiny(method)."
       )
-    return rows[draw]
+    number = names.index(name)
+    return number, self.draws[number][1]
 
 
 # Spelled out because Context must not import stats; a test keeps them equal.

@@ -6,10 +6,10 @@ import pathlib
 
 import numpy as np
 import pytest
-from golden_adapters.support_analysis import check_support_analysis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from golden_adapters.support_analysis import check_support_analysis
 from rlvr_jax.analysis import answers, support
 
 GOLDEN = pathlib.Path(__file__).parent / "golden" / "support_analysis.npz"

@@ -2,8 +2,8 @@ import json
 import time
 
 import pytest
-import runs
 
+import runs
 from configs import common, quickstart
 from rlvr_jax import methods
 from rlvr_jax.training import config as config_lib

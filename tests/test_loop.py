@@ -2,8 +2,8 @@ import json
 
 import numpy as np
 import pytest
-import runs
 
+import runs
 from rlvr_jax import rng
 from rlvr_jax.training import loop, metrics, warm_start
 
@@ -40,7 +40,9 @@ def finished(folder):
 
 
 def lines(run):
-  return [json.loads(x) for x in (run / "metrics.jsonl").read_text().split("\n") if x]
+  return [
+    json.loads(x) for x in (run / "metrics.jsonl").read_text().split("\n") if x
+  ]
 
 
 def test_every_step_is_one_json_object_with_what_is_promised(finished):
@@ -92,7 +94,9 @@ def test_a_warm_start_of_another_config_is_refused(finished, folder):
 
 
 def test_a_policy_that_diverges_stops_the_run_with_a_remedy(folder):
-  c = config(folder, optimizer__learning_rate=1e30, steps=8)
+  # Decay by 1e38 of themselves: the parameters overflow at once.
+  o = dict(optimizer__learning_rate=1.0, optimizer__weight_decay=1e38)
+  c = config(folder, steps=8, **o)
   with pytest.raises(FloatingPointError, match="learning_rate"):
     loop.train(c, folder / "diverged")
 

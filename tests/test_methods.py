@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from golden_adapters import common
 
+from golden_adapters import common
 from rlvr_jax import laws, methods, reduce, stats, testing, transform
 from rlvr_jax.methods import CATALOGUE
 from rlvr_jax.transform import LossTransform, chain

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from golden_adapters import common
 from jax.sharding import NamedSharding, PartitionSpec
 
 import rlvr_jax
+from golden_adapters import common
 from rlvr_jax import methods, objective, testing, transform
 from rlvr_jax.types import LOGP_KEY, Clock, Context
 

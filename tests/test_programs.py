@@ -3,8 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-import runs
 
+import runs
 from rlvr_jax.training import guard
 from rlvr_jax.training.programs import mean_over_updates
 

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
+
 import runs
 
 STEPS = 10
@@ -98,9 +99,7 @@ def test_a_run_killed_at_a_random_moment_ends_the_same(tmp_path, data_dir):
 
 @pytest.mark.long
 @pytest.mark.parametrize("method", ["entropy_bonus", "aepo", "clip_cov"])
-def test_a_run_killed_again_and_again_ends_the_same(
-  tmp_path, data_dir, method
-):
+def test_a_run_killed_again_and_again_ends_the_same(tmp_path, data_dir, method):
   peace, war = tmp_path / "peace", tmp_path / "war"
   finish(*flags(peace, data_dir, method))
   command = flags(war, data_dir, method)

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from golden_adapters import common
 
 import rlvr_jax
+from golden_adapters import common
 from rlvr_jax import objective, reduce, rng, stats, testing, transform
 from rlvr_jax.transform import CONSTANT, DIFFERENTIABLE, LossTransform, chain
 from rlvr_jax.types import LOGP_KEY, Clock, Context, Draw, Need
@@ -278,9 +278,9 @@ def test_plans_pass_through_the_chain_and_their_rows_are_found():
   # Half of 3 prompts is rounded up to 2, of 2 rows each.
   assert [testing.draw_rows(d, 3) for d in draws] == [12, 4, 4]
   context = CONTEXT._replace(name="p", draws=(("main", 12), ("extra1", 4)))
-  assert context.draw_rows("extra1") == 4
+  assert context.draw("extra1") == (1, 4)
   with pytest.raises(KeyError, match="'p' planned the draw 'extra2'"):
-    context.draw_rows("extra2")
+    context.draw("extra2")
 
 
 def test_keys_differ_by_purpose_step_and_update_and_repeat_exactly():

@@ -16,14 +16,12 @@ CHOICES = {
   "entropy_estimator": ("sampled_nll", "full_vocab"),
   "tie": ("high", "low"),
 }
-UNKNOWN = -2  # no row has this source
 
 
 class AepoState(NamedTuple):
   """What the next step must know of the last one."""
 
   entropy: Array  # f32[] nats, measured at the last prepare
-  source: Array  # i32[] number of the tempered draw in batch.source
 
 
 def aepo(
@@ -57,7 +55,7 @@ def aepo(
            in place of the first); if mode = "add" behind them, and
            objective.mask (×), objective.extra (+)
   Needs:   nothing; the entropy of the policy at rollout if full_vocab
-  State:   entropy f32[] nats, source i32[], both set at prepare
+  State:   entropy f32[] nats, set at prepare
   Scope:   step
   Neutral: rows = 0 trains on the main draw alone
 
@@ -138,7 +136,7 @@ def aepo(
 
   def init(example):
     del example
-    return AepoState(jnp.float32(initial_entropy), jnp.int32(UNKNOWN))
+    return AepoState(jnp.float32(initial_entropy))
 
   def heats(state):
     if tie == "high":
@@ -180,7 +178,9 @@ def aepo(
     batch, taken = _take(batch, origin[stay]), taken[stay]
     ones = batch.mask.astype(jnp.float32)
     return batch.replace(
-      advantages=jnp.where(taken[:, None], ones, batch.advantages)
+      advantages=jnp.where(taken[:, None], ones, batch.advantages),
+      # Numbers of the tempered draw's groups may lie past the rows left.
+      group=jnp.where(batch.group < len(stay), batch.group, -1),
     )
 
   def append(batch, hot, ranked, used, size):
@@ -199,8 +199,7 @@ def aepo(
     )
 
   def prepare(batch, state, context):
-    size = context.draw_rows("aepo")
-    number = [name for name, _ in context.draws].index("aepo")
+    number, size = context.draw("aepo")
     hot = batch.source == number
     kept = hot & positive(batch)
     ranked = jnp.argsort(~kept, stable=True)  # positives first, in row order
@@ -216,12 +215,12 @@ def aepo(
     edit = replace if mode == "replace" else append
     batch = edit(batch, hot, ranked, used, size)
     batch = batch.replace(metrics=batch.metrics | metrics)
-    return batch, AepoState(entropy, jnp.int32(number))
+    return batch, AepoState(entropy)
 
   def apply(objective, state, context):
     if mode == "replace":
       return objective, state
-    hot = (context.batch.source == state.source)[:, None]
+    hot = (context.batch.source == context.draw("aepo")[0])[:, None]
     pull = reduce.masked_mean(context.logp, jnp.where(hot, objective.mask, 0.0))
     return objective.replace(
       mask=jnp.where(hot, 0.0, objective.mask),

@@ -52,7 +52,7 @@ def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
     config, workdir, run.task, run.programs.model, run.mesh, widths, run.key
   )
   checkpoints = Checkpoints(workdir / "checkpoints", config.checkpoint.keep)
-  begin = _start(run, ref, checkpoints)
+  state = begin = _start(run, ref, checkpoints)
   writers = _writers(workdir, int(begin.step))
   try:
     for state, line in _steps(run, begin, ref):

@@ -202,7 +202,11 @@ class Programs:
     batch = self._minibatch(batch, clock)
     needs = tuple(n for n in self.method.needs if n.when == "update")
     loss_fn = objective.loss(
-      self.method, clip=s.clip, mode=s.aggregation, scale=s.scale
+      self.method,
+      clip=s.clip,
+      mode=s.aggregation,
+      scale=s.scale,
+      draws=self.draws,
     )
     (loss, (method_state, metrics)), grads = gradient.loss_and_gradient(
       with_mismatch(loss_fn),

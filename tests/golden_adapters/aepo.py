@@ -48,7 +48,7 @@ def _check_aepo(where: str, case: common.Case) -> None:
     prompt_fraction=max(out["n_temperature_prompts"], 1) / hp["P"],
     threshold=hp["adv_threshold"],
   )
-  state = AepoState(jnp.float32(inputs["last_entropy"]), jnp.int32(-2))
+  state = AepoState(jnp.float32(inputs["last_entropy"]))
   tempered = method.plan((Draw("main", n),), state)[1]
   temperature = tempered.temperature
   assert_close(f"{where}: temperature", temperature, out["temperature"])

@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from golden_adapters import common
 from hypothesis import given
 from hypothesis import strategies as st
 
 import rlvr_jax
+from golden_adapters import common
 from rlvr_jax import rng, testing
 from rlvr_jax.methods.aepo import AepoState, aepo
 from rlvr_jax.methods.grpo import grpo
@@ -28,7 +28,7 @@ ADVANTAGES = np.float32([0.5, -0.5, 1, -1, 0.2, -0.2, 0.9, -0.9, 0.9, 0.9])
 
 def planned(method, entropy):
   """The tempered draw after a step of that entropy."""
-  state = AepoState(jnp.float32(entropy), jnp.int32(1))
+  state = AepoState(jnp.float32(entropy))
   return method.plan((Draw("main", 4, top_p=0.9),), state)[1]
 
 
@@ -46,7 +46,7 @@ def rollout(advantages=ADVANTAGES):
 
 
 def prepared(method, batch, entropy=0.0):
-  state = {"aepo": AepoState(jnp.float32(entropy), jnp.int32(-2))}
+  state = {"aepo": AepoState(jnp.float32(entropy))}
   prepare = jax.jit(rlvr_jax.prepare(method, DRAWS))
   return prepare(batch, state, Clock(0, 0, jax.random.key(0)))
 
@@ -111,7 +111,9 @@ def test_added_rows_pull_by_the_mean_of_their_log_probs():
   @jax.jit
   def losses(logp):
     clock = Clock(0, 0, jax.random.key(0))
-    added = rlvr_jax.loss(method)({LOGP_KEY: logp}, batch, state, clock)[0]
+    added = rlvr_jax.loss(method, draws=DRAWS)(
+      {LOGP_KEY: logp}, batch, state, clock
+    )[0]
     base = rlvr_jax.loss(grpo())
     main = base({LOGP_KEY: logp[:MAIN]}, plain, {"grpo": ()}, clock)[0]
     return added, main
@@ -157,7 +159,7 @@ TOKENS, RIGHT, PROMPTS, EACH = 20, 6, 64, 8
 def final_entropy(method, logits):
   """Mean entropy of the last 100 of 1200 steps on a one-token task."""
   start = rlvr_jax.chain(method).init(None)
-  loss_fn = rlvr_jax.loss(method)
+  loss_fn = rlvr_jax.loss(method, draws=DRAWS)
 
   def step(carry, number):
     logits, state = carry

@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from golden_adapters import common
-from golden_adapters.clip_cov import edited
 from hypothesis import given
 from hypothesis import strategies as st
 
+from golden_adapters import common
+from golden_adapters.clip_cov import edited
 from rlvr_jax import objective
 from rlvr_jax.methods.clip_cov import clip_cov
 from rlvr_jax.types import LOGP_KEY, Context

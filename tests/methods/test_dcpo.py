@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from golden_adapters import common
 
 import rlvr_jax
+from golden_adapters import common
 from rlvr_jax.methods.dcpo import dcpo
 from rlvr_jax.methods.grpo import grpo
 

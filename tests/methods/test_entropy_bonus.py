@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from golden_adapters import common
 from hypothesis import given
 from hypothesis import strategies as st
 
 import rlvr_jax
+from golden_adapters import common
 from rlvr_jax.methods.entropy_bonus import (
   ENTROPY,
   ROLLOUT_ENTROPY,

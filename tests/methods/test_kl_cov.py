@@ -5,11 +5,11 @@ import functools
 import jax
 import numpy as np
 import pytest
-from golden_adapters import common
 from hypothesis import given
 from hypothesis import strategies as st
 
 import rlvr_jax
+from golden_adapters import common
 from rlvr_jax import objective
 from rlvr_jax.methods import make
 from rlvr_jax.methods.kl_cov import PENALTIES, kl_cov

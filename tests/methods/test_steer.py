@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from golden_adapters import common
 from hypothesis import given
 from hypothesis import strategies as st
 
+from golden_adapters import common
 from rlvr_jax import objective
 from rlvr_jax.methods.steer import steer
 from rlvr_jax.stats import CovProbLogp, Entropy
