@@ -3,40 +3,40 @@
 import setuptools
 
 setuptools.setup(
-    name="rlvr_jax",
-    version="0.1.0",
-    description=(
-        "Entropy methods of reinforcement learning with verifiable rewards "
-        "as composable pure functions in JAX."
-    ),
-    license="Apache-2.0",
-    python_requires=">=3.11",
-    packages=setuptools.find_packages(include=["rlvr_jax", "rlvr_jax.*"]),
-    package_data={"rlvr_jax.report": ["*.html"]},
-    install_requires=[
-        "absl-py",
-        "array_record",
-        "chex",
-        "flax>=0.12",
-        "importlib_resources",
-        "jax>=0.10",
-        "jinja2",
-        "matplotlib",
-        "ml-collections>=1.0",
-        "numpy",
-        "optax>=0.2.5",
-        "orbax-checkpoint>=0.11",
-        "tabulate",
-        "tensorboardX",
-        "tensorflow-datasets>=4.9.7",
-        "tqdm",
-        "transformers>=5.0",
-    ],
-    extras_require={
-        "tpu": ["jax[tpu]>=0.10"],
-        "cuda": ["jax[cuda13]>=0.10"],
-        "envs": ["reasoning-gym"],
-        "wandb": ["wandb"],
-        "test": ["hypothesis", "pytest", "pytest-xdist", "ruff"],
-    },
+  name="rlvr_jax",
+  version="0.1.0",
+  description=(
+    "Entropy methods of reinforcement learning with verifiable rewards "
+    "as composable pure functions in JAX."
+  ),
+  license="Apache-2.0",
+  python_requires=">=3.11",
+  packages=setuptools.find_packages(include=["rlvr_jax", "rlvr_jax.*"]),
+  package_data={"rlvr_jax.report": ["*.html"]},
+  install_requires=[
+    "absl-py",
+    "array_record",
+    "chex",
+    "flax>=0.12",
+    "importlib_resources",
+    "jax>=0.10",
+    "jinja2",
+    "matplotlib",
+    "ml-collections>=1.0",
+    "numpy",
+    "optax>=0.2.5",
+    "orbax-checkpoint>=0.11",
+    "tabulate",
+    "tensorboardX",
+    "tensorflow-datasets>=4.9.7",
+    "tqdm",
+    "transformers>=5.0",
+  ],
+  extras_require={
+    "tpu": ["jax[tpu]>=0.10"],
+    "cuda": ["jax[cuda13]>=0.10"],
+    "envs": ["reasoning-gym"],
+    "wandb": ["wandb"],
+    "test": ["hypothesis", "pytest", "pytest-xdist", "ruff"],
+  },
 )

@@ -42,10 +42,13 @@ def get_config() -> ConfigDict:
     remat=True,
   )
   c.warm_start = dict(
-    steps=600,  # supervised steps; 0 starts RL from random weights
+    steps=1000,  # supervised steps; 0 starts RL from random weights
     batch=256,  # demonstrations a step
     learning_rate=4e-3,  # up in the first tenth, to 0 in the last three
     weight_decay=0.1,  # arithmetic is learnt, not memorised
+    # Share of demonstrations with one random token: a sloppy teacher leaves RL
+    # mistakes to mend that are not just unseen problems.
+    typos=0.3,
     folder="",  # share one between runs; "" is WORKDIR/warm_start
   )
   c.rollout = dict(

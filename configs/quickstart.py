@@ -1,8 +1,8 @@
-"""Three methods on one small task: entropy that collapses and entropy held.
+r"""Three methods on one small task: entropy that collapses and entropy held.
 
 Command:  make quickstart
-          python -m experiments.train --config=configs/quickstart.py:method=steer
-              --workdir=runs/steer
+          python -m experiments.train \
+              --config=configs/quickstart.py:method=steer --workdir=runs/steer
 Hardware: 2 CPU cores
 """
 

@@ -22,13 +22,14 @@ _TITLE = flags.DEFINE_string("title", "Comparison of methods", "of the report")
 
 def _config_of(method: str) -> ConfigDict:
   """The configuration file once more, for another method."""
-  path, _, arg = config_flags.get_config_filename(flags.FLAGS["config"]).partition(":")
+  flag = flags.FLAGS["config"]
+  path, _, arg = config_flags.get_config_filename(flag).partition(":")
   spec = importlib.util.spec_from_file_location("config", path)
   module = importlib.util.module_from_spec(spec)
   spec.loader.exec_module(module)
   parts = [p for p in arg.split(",") if p and not p.startswith("method=")]
   config = module.get_config(",".join([*parts, f"method={method}"]))
-  config.update_from_flattened_dict(config_flags.get_override_values(flags.FLAGS["config"]))
+  config.update_from_flattened_dict(config_flags.get_override_values(flag))
   return config
 
 

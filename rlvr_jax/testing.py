@@ -200,9 +200,7 @@ def traceable_step(
   batch, state = objective.prepare(method, example.draws)(
     example.batch, state, clock
   )
-  loss_fn = objective.loss(
-    method, clip=clip, mode=mode, draws=example.draws
-  )
+  loss_fn = objective.loss(method, clip=clip, mode=mode, draws=example.draws)
 
   def run(policy):
     moved = example._replace(

@@ -43,8 +43,10 @@ def compiled(draws, length, window):
   )
 
 
-def sample(draws=(Draw("main", 6),), *, prompts=PROMPTS, valid=VALID, seed=0,
-           window=128):  # fmt: skip
+MAIN = (Draw("main", 6),)
+
+
+def sample(draws=MAIN, prompts=PROMPTS, valid=VALID, seed=0, window=128):
   run = compiled(draws, LENGTH, window)
   return run(params(), prompts, valid, key=jax.random.key(seed))
 

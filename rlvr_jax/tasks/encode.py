@@ -73,8 +73,9 @@ def demonstration_batch(
   cursor: int,
   prompt_width: int,
   response_width: int,
+  typos: float = 0.0,
 ) -> dict[str, np.ndarray]:
-  """Returns prompts with one right response each, for supervised training.
+  """Returns prompts with one demonstration each, for supervised training.
 
   Which demonstration row i gets is a pure function of (seed, cursor + i), so
   a part of the batch, asked for with its own cursor, equals that part.
@@ -86,6 +87,8 @@ def demonstration_batch(
     cursor: place of the first problem in the data order, at least 0.
     prompt_width: columns P, in tokens.
     response_width: columns T, in tokens, eos included.
+    typos: share of the responses in which one token before the eos is replaced
+      by a random one, in [0, 1]: a teacher that knows the task and is sloppy.
 
   Returns:
     tokens i32[n, P + T]: prompt padded on the left, then the response and eos
@@ -102,7 +105,8 @@ def demonstration_batch(
   mask = np.zeros(shape, bool)
   for row, problem in enumerate(problems):
     text = _demonstration(problem, seed, cursor + row)
-    ids = [*tokenizer.encode(text), tokenizer.eos_id]
+    ids = _sloppy(tokenizer.encode(text), tokenizer, seed, cursor + row, typos)
+    ids = [*ids, tokenizer.eos_id]
     _check_length("Demonstration with its eos", text, len(ids), response_width)
     tokens[row, : len(ids)] = ids
     mask[row, : len(ids)] = True
@@ -122,6 +126,19 @@ def _demonstration(problem: Problem, seed: int, place: int) -> str:
   # The 1 keeps these numbers apart from those of `prompts_at`.
   choice = np.random.default_rng((seed, place, 1))
   return problem.demonstrations[choice.integers(len(problem.demonstrations))]
+
+
+def _sloppy(ids, tokenizer: Tokenizer, seed: int, place: int, typos: float):
+  """The tokens, now and then with one of them replaced."""
+  # The 2 keeps these numbers apart from those of `_demonstration`.
+  dice = np.random.default_rng((seed, place, 2))
+  if dice.random() >= typos:
+    return ids
+  special = (tokenizer.pad_id, tokenizer.eos_id)
+  letters = [i for i in range(tokenizer.vocab_size) if i not in special]
+  ids = list(ids)
+  ids[dice.integers(len(ids))] = letters[dice.integers(len(letters))]
+  return ids
 
 
 def _check_length(what: str, text: str, length: int, width: int) -> None:

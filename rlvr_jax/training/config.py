@@ -87,6 +87,7 @@ RULES: dict[str, Rule] = {
   "warm_start.batch": _whole(1),
   "warm_start.learning_rate": _number(0.0, open_low=True),
   "warm_start.weight_decay": _number(0.0),
+  "warm_start.typos": _number(0.0, 1.0),
   "warm_start.folder": _TEXT,
   "rollout.prompts": _whole(1),
   "rollout.per_prompt": _whole(1),

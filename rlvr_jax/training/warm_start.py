@@ -112,6 +112,7 @@ def train(
       config.seed,
       cursor,
       *widths,
+      typos=how.typos,
     )
     rows = jax.device_put(rows, mesh_lib.by_row(mesh))
     params, opt, loss = one(params, opt, rows)

@@ -97,7 +97,8 @@ def arrays(seed=0, scale=1.0):
   entropy = np.float32(dice.uniform(0, 2, shape))
   mean_s = np.float32(dice.uniform(0, 0.3, shape))
   advantages = np.float32(scale * dice.normal(size=(ROWS, 1)) + 0 * logp)
-  old = np.float32(logp + 0.1 * dice.normal(size=shape))
+  # A log-prob is never positive.
+  old = np.minimum(np.float32(logp + 0.1 * dice.normal(size=shape)), -0.01)
   lengths = dice.integers(1, LENGTH + 1, (ROWS, 1))
   return logp, entropy, mean_s, advantages, old, np.arange(LENGTH) < lengths
 
