@@ -42,12 +42,12 @@ def get_config() -> ConfigDict:
     remat=True,
   )
   c.warm_start = dict(
-    steps=1000,  # supervised steps; 0 starts RL from random weights
+    steps=1200,  # supervised steps; 0 starts RL from random weights
     batch=256,  # demonstrations a step
     learning_rate=4e-3,  # up in the first tenth, to 0 in the last three
     weight_decay=0.1,  # arithmetic is learnt, not memorised
-    # Share of demonstrations with one random token: a sloppy teacher leaves RL
-    # mistakes to mend that are not just unseen problems.
+    # Share of demonstrations that end in a random token: a sloppy teacher
+    # leaves RL mistakes to mend on seen and unseen problems alike.
     typos=0.3,
     folder="",  # share one between runs; "" is WORKDIR/warm_start
   )
@@ -78,7 +78,7 @@ def get_config() -> ConfigDict:
     ema_decay=0.0,  # of the slow copy that some methods ask for
   )
   c.optimizer = dict(  # AdamW
-    learning_rate=3e-4,
+    learning_rate=5e-4,
     warmup=0,  # updates
     b1=0.9,
     b2=0.95,

@@ -8,6 +8,8 @@ import pytest
 from rlvr_jax.models import DecoderConfig, Transformer
 from rlvr_jax.models import decoder as decoder_lib
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 SMALL = DecoderConfig(
   vocabulary=13, width=16, layers=3, heads=4, kv_heads=2, head_dim=8, hidden=24
 )

@@ -1,11 +1,14 @@
 import json
 
+import jax
 import numpy as np
 import pytest
 
 import runs
 from rlvr_jax import rng
 from rlvr_jax.training import loop, metrics, warm_start
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
 
 PROMISED = (
   "step",
@@ -120,8 +123,6 @@ def test_warm_start_is_not_the_same_for_another_seed(folder):
 
 
 def test_purposes_and_names_have_their_own_dice():
-  import jax
-
   base = jax.random.key(0)
   data = lambda k: tuple(np.asarray(jax.random.key_data(k)))
   keys = {data(rng.key(base, p, s)) for p in rng.Purpose for s in range(3)}

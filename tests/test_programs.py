@@ -8,6 +8,8 @@ import runs
 from rlvr_jax.training import guard
 from rlvr_jax.training.programs import mean_over_updates
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 # All kinds of things a method can do: draws, rollout needs, the reference
 # policy, added terms, weights, state.
 CHAIN = ("grpo", "aepo", "steer", "entropy_bonus", "kl_penalty")

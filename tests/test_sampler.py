@@ -10,6 +10,8 @@ from rlvr_jax.models import DecoderConfig, Transformer
 from rlvr_jax.sampling import distribution, sampler
 from rlvr_jax.types import Draw, Need
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 MODEL = Transformer(
   DecoderConfig(
     vocabulary=12, width=16, layers=2, heads=2, kv_heads=1, head_dim=8,

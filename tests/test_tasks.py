@@ -220,6 +220,21 @@ def test_demonstrations_are_a_function_of_seed_and_place(seed, cursor, start):
   np.testing.assert_array_equal(whole["tokens"][start:], part["tokens"])
 
 
+def test_a_sloppy_teacher_errs_in_the_last_token_of_some_demonstrations():
+  problems = [problem()] * 2000
+  args = (problems, TOKENIZER, 0, 0, 3, 6)
+  right = tasks.demonstration_batch(*args)
+  sloppy = tasks.demonstration_batch(*args, typos=0.3)
+  wrong = right["tokens"] != sloppy["tokens"]
+  # "1+6" and its eos stand in columns 3 to 6: only the 6 may change.
+  assert not wrong[:, :5].any() and not wrong[:, 6:].any()
+  letters = TOKENIZER.vocab_size - 2
+  expected = 0.3 * (1 - 1 / letters)
+  # Five standard deviations of a share of 2000.
+  assert abs(wrong.any(axis=1).mean() - expected) < 5 * 0.5 / 2000**0.5
+  np.testing.assert_array_equal(right["mask"], sloppy["mask"])
+
+
 def test_every_demonstration_comes_up():
   batch = tasks.demonstration_batch(
     [problem("4=", ("1+3", "2+2", "3+1"))] * 60, TOKENIZER, 0, 0, 2, 4

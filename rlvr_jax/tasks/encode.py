@@ -87,7 +87,7 @@ def demonstration_batch(
     cursor: place of the first problem in the data order, at least 0.
     prompt_width: columns P, in tokens.
     response_width: columns T, in tokens, eos included.
-    typos: share of the responses in which one token before the eos is replaced
+    typos: share of the responses whose last token before the eos is replaced
       by a random one, in [0, 1]: a teacher that knows the task and is sloppy.
 
   Returns:
@@ -129,16 +129,14 @@ def _demonstration(problem: Problem, seed: int, place: int) -> str:
 
 
 def _sloppy(ids, tokenizer: Tokenizer, seed: int, place: int, typos: float):
-  """The tokens, now and then with one of them replaced."""
+  """The tokens, now and then with the last one replaced."""
   # The 2 keeps these numbers apart from those of `_demonstration`.
   dice = np.random.default_rng((seed, place, 2))
   if dice.random() >= typos:
     return ids
   special = (tokenizer.pad_id, tokenizer.eos_id)
   letters = [i for i in range(tokenizer.vocab_size) if i not in special]
-  ids = list(ids)
-  ids[dice.integers(len(ids))] = letters[dice.integers(len(letters))]
-  return ids
+  return [*ids[:-1], letters[dice.integers(len(letters))]]
 
 
 def _check_length(what: str, text: str, length: int, width: int) -> None:

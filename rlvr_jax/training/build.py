@@ -53,6 +53,7 @@ def build(config: ConfigDict) -> Run:
   settings = _settings(config, task)
   chain = config_lib.build_chain(config)
   programs = Programs(model, chain, optimizer(config), settings, mesh)
+  _check_rows(programs)
   e = config.evaluation
   widths = (settings.prompt_width, settings.length)
   how = Evaluation(e.samples, tuple(e.ks), e.temperature, *widths)
@@ -60,6 +61,21 @@ def build(config: ConfigDict) -> Run:
   return Run(
     config, task, programs, evaluator, mesh, jax.random.key(config.seed)
   )
+
+
+def _check_rows(programs: Programs) -> None:
+  """Rows must fall apart evenly into minibatches, slices and devices."""
+  s, devices = programs.settings, programs.mesh.size
+  sampled, trained = programs.rows()
+  parts = s.updates * s.slices * devices
+  if sampled % devices or trained % parts:
+    raise ValueError(
+      f"a step samples {sampled} rows in the draws {programs.draws} and trains "
+      f"on {trained}; {devices} devices must divide the first, and "
+      f"config.train.updates x slices x devices = {s.updates} x {s.slices} x "
+      f"{devices} = {parts} the second. Change config.rollout.prompts or "
+      "per_prompt, or the rows of the methods' own draws."
+    )
 
 
 def _settings(config: ConfigDict, task: tasks.Task) -> Settings:

@@ -37,19 +37,26 @@ def rollout(batch: TokenBatch, entropy: Array, eos: int) -> dict[str, Array]:
   known = main & (batch.group >= 0)
   token = batch.mask & known[:, None]
   length = reduce.row_length(batch.mask)
+  prompt = reduce.row_length(batch.prompt_mask)
   ended = (batch.mask & (batch.response == eos)).any(axis=1)
   mean = lambda x, m: reduce.masked_mean(x.astype(jnp.float32), m)
   std = jnp.sqrt(reduce.masked_var(batch.reward, known, ddof=1))
   return {
     "reward/mean": mean(batch.reward, known),
     "reward/std": std,
+    "reward/max": reduce.masked_max(batch.reward, known),
+    "reward/min": reduce.masked_min(batch.reward, known),
     "reward/unknown_fraction": mean(~known, main),
     **group_outcomes(batch.reward, jnp.where(main, batch.group, -1)),
     "policy/entropy": mean(entropy, token),
     "policy/sampled_nll": mean(-batch.old_logp, token),
     "rollout/length_mean": mean(length, known),
     "rollout/length_max": reduce.masked_max(length, known),
+    "rollout/length_min": reduce.masked_min(length, known),
     "rollout/truncated_fraction": mean(~ended, known),
+    "rollout/prompt_length_mean": mean(prompt, known),
+    "rollout/prompt_length_max": reduce.masked_max(prompt, known),
+    "rollout/prompt_length_min": reduce.masked_min(prompt, known),
     "rollout/tokens": batch.mask.sum().astype(jnp.float32),
   }
 
@@ -57,12 +64,65 @@ def rollout(batch: TokenBatch, entropy: Array, eos: int) -> dict[str, Array]:
 def mismatch(logp: Array, batch: TokenBatch) -> dict[str, Array]:
   """How far the trainer's log-probs are from the sampler's, same parameters.
 
-  Means something only on the first update after a rollout. k3 is the
-  estimator exp(d) - d - 1 of their divergence.
+  Means something only on the first update after a rollout. All are 0 where
+  both agree, but for the correlation and the perplexities.
+
+  Args:
+    logp: f32[B, T] nats, the trainer's; d is their excess over the sampler's.
+    batch: holds the sampler's log-probs.
+
+  Returns:
+    f32[] by metric name: `max` and `mean` of |d|; `kl` and `k3`, the estimators
+    -d and exp(d) - d - 1 of KL(sampler || trainer); `chi2`, the estimator
+    exp(2d) - 1 of the chi-square divergence, by token and by response; the
+    distance of the tokens' probabilities and their correlation; perplexities.
   """
   d = reduce.clamp(jnp.where(batch.mask, logp - batch.old_logp, 0), -20.0, 20.0)
+  mean = lambda x: reduce.masked_mean(x, batch.mask)
   return {
     "mismatch/max": reduce.masked_max(jnp.abs(d), batch.mask),
-    "mismatch/mean": reduce.masked_mean(jnp.abs(d), batch.mask),
-    "mismatch/k3": reduce.masked_mean(jnp.expm1(d) - d, batch.mask),
+    "mismatch/mean": mean(jnp.abs(d)),
+    "mismatch/kl": mean(-d),
+    "mismatch/k3": mean(jnp.expm1(d) - d),
+    "mismatch/chi2": mean(jnp.expm1(2 * d)),
+    **_mismatch_of_probabilities(logp, batch),
+    **_mismatch_of_responses(logp, d, batch),
+  }
+
+
+def _mismatch_of_probabilities(logp, batch):
+  """|p - q| of the sampled tokens, and Pearson's correlation of p and q.
+
+  The correlation is 0 where p or q does not vary.
+  """
+  p, q = jnp.exp(logp), jnp.exp(batch.old_logp)
+  apart = jnp.abs(p - q)
+  var = lambda x, ddof=0: reduce.masked_var(x, batch.mask, ddof)
+  both = reduce.masked_mean(
+    reduce.centred_product(p, q, batch.mask), batch.mask
+  )
+  scale = jnp.sqrt(var(p)) * jnp.sqrt(var(q))
+  return {
+    "mismatch/probability_mean": reduce.masked_mean(apart, batch.mask),
+    "mismatch/probability_max": reduce.masked_max(apart, batch.mask),
+    "mismatch/probability_std": jnp.sqrt(var(apart, ddof=1)),
+    "mismatch/probability_correlation": jnp.where(
+      scale > 0, both / jnp.where(scale > 0, scale, 1), 0
+    ),
+  }
+
+
+def _mismatch_of_responses(logp, d, batch):
+  """Means over responses, each of the same weight whatever its length."""
+  length = reduce.row_length(batch.mask)
+  total = lambda x: jnp.where(batch.mask, x, 0).sum(axis=1)
+  per_token = lambda x: total(x) / jnp.maximum(length, 1)
+  mean = lambda x: reduce.masked_mean(x, length > 0)
+  return {
+    "mismatch/chi2_response": mean(
+      jnp.expm1(2 * reduce.clamp(total(d), -20.0, 20.0))
+    ),
+    "mismatch/trainer_perplexity": mean(jnp.exp(-per_token(logp))),
+    "mismatch/sampler_perplexity": mean(jnp.exp(-per_token(batch.old_logp))),
+    "mismatch/perplexity_ratio": mean(jnp.exp(-per_token(d))),
   }

@@ -106,6 +106,21 @@ class Programs:
     """Names and row counts of the draws of a step."""
     return tuple((b.name, b.prompts * b.per_prompt) for b in self.blocks)
 
+  def rows(self) -> tuple[int, int]:
+    """Rows a step samples and rows it trains on, by abstract evaluation."""
+    s = self.settings
+    state = jax.eval_shape(self.init_state, jax.random.key(0), None)
+    shape = (s.prompts, s.prompt_width)
+    tokens = jax.ShapeDtypeStruct(shape, jnp.int32)
+    valid = jax.ShapeDtypeStruct(shape, jnp.bool)
+    batch = jax.eval_shape(self._sample, state, state.params, tokens, valid)
+    sampled = batch.mask.shape[0]
+    row = lambda kind: jax.ShapeDtypeStruct((sampled,), kind)
+    edited, _, _ = jax.eval_shape(
+      self._prepare, state, batch, row(jnp.float32), row(jnp.bool)
+    )
+    return sampled, edited.mask.shape[0]
+
   def row_prompts(self) -> np.ndarray:
     """i64[B]: which prompt of the step each sampled row answers."""
     return np.concatenate(

@@ -1,0 +1,120 @@
+"""What a transform is tried on: a small rollout, also spoilt or extreme."""
+
+import functools
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rlvr_jax import reduce, stats, testing, transform
+from rlvr_jax.transform import LossTransform
+from rlvr_jax.types import Array, TokenBatch
+
+PADDING_ROWS = 2
+BASE = transform.chain(
+  transform.estimate(
+    "laws_base",
+    lambda batch, context: (
+      batch.reward - reduce.group_mean(batch.reward, batch.group)
+    ),
+  )
+)
+
+
+class Rollout(NamedTuple):
+  """A rollout and the parameters it came from."""
+
+  batch: TokenBatch
+  params: dict[str, Array]
+  draws: tuple[tuple[str, int], ...]
+
+
+@functools.lru_cache
+def trial(method: LossTransform) -> tuple[LossTransform, Rollout]:
+  """What to run for a transform, the same objects for the same transform.
+
+  Args:
+    method: a transform or a chain.
+
+  Returns:
+    The method in a chain, behind a source of advantages unless it is one
+    itself, and a rollout with rows of padding and the statistics it needs.
+  """
+  base = () if "advantages" in method.owns else (BASE,)
+  chain = transform.chain(*base, method)
+  plans = any(part.plan is not transform.keep_plan for part in chain.parts)
+  sampled = _sampled(
+    method._replace(needs=()) if plans else LossTransform("main")
+  )
+  then = sampled.params | {"policy": sampled.params["rollout"]}
+  needs = tuple(need for need in method.needs if need.when == "rollout")
+  found = stats.score(needs, then, sampled.batch, model=testing.Bigram())
+  return chain, sampled._replace(batch=sampled.batch.replace(stats=found))
+
+
+@functools.lru_cache
+def _sampled(method):
+  example = testing.tiny(method)
+  pad = lambda x: jnp.concatenate([x, jnp.zeros_like(x[:PADDING_ROWS])])
+  batch = jax.tree.map(pad, example.batch)
+  padding = jnp.arange(len(batch.group)) >= len(example.batch.group)
+  batch = batch.replace(
+    group=jnp.where(padding, -1, batch.group),
+    score_temperature=jnp.where(padding, 1.0, batch.score_temperature),
+  )
+  return Rollout(batch, example.params, example.draws)
+
+
+def rows(batch: TokenBatch, index: slice | np.ndarray) -> TokenBatch:
+  """The rows at an index."""
+  return jax.tree.map(lambda x: x[index], batch)
+
+
+def spoil(batch: TokenBatch, junk: Array) -> TokenBatch:
+  """Puts junk, 99 among integers, wherever nothing counts."""
+  counts = (batch.group >= 0) | batch.mask.any(axis=1)
+  token = lambda x: _fill(batch.mask, x, junk)
+  row = lambda x: _fill(counts, x, junk)
+  return batch.replace(
+    turn=token(batch.turn),
+    reward=row(batch.reward),
+    sample_logp=token(batch.sample_logp),
+    score_temperature=row(batch.score_temperature),
+    old_logp=token(batch.old_logp),
+    advantages=token(batch.advantages),
+    stats={k: token(v) for k, v in batch.stats.items()},
+    notes={k: row(v) for k, v in batch.notes.items()},
+  )
+
+
+def _fill(counts, x, junk):
+  is_float = jnp.issubdtype(x.dtype, jnp.floating)
+  return jnp.where(counts, x, junk if is_float else 99)
+
+
+def extremes(batch: TokenBatch) -> Iterator[tuple[str, TokenBatch, float]]:
+  """(what, rollout, all current log-probs or NaN) of hard inputs."""
+  real = batch.group >= 0
+  number = jnp.arange(len(real))
+  hard = {
+    "two rows without tokens": dict(mask=batch.mask & (number >= 2)[:, None]),
+    "no tokens at all": dict(mask=jnp.zeros_like(batch.mask)),
+    "equal rewards": dict(reward=real.astype(jnp.float32)),
+    "groups of one": dict(group=jnp.where(real, number, -1)),
+    "rows without groups": dict(group=jnp.full_like(batch.group, -1)),
+  }
+  for name, fields in hard.items():
+    yield name, batch.replace(**fields), math.nan
+  for old, new in ((-1e4, -1e4), (0.0, 0.0), (-50.0, 0.0), (0.0, -50.0)):
+    logp = jnp.full_like(batch.old_logp, old)
+    then = {k: logp * is_logp(k) for k in batch.stats}
+    extreme = batch.replace(old_logp=logp, sample_logp=logp, stats=then)
+    yield f"log-probs of {new} after {old}", extreme, new
+
+
+def is_logp(key: str) -> bool:
+  """Whether a Need.key is that of a log-probability."""
+  return key.startswith(repr(stats.Logp()))

@@ -1,0 +1,104 @@
+"""One step of a chain on a rollout: prepare, then one loss with gradient."""
+
+import functools
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from rlvr_jax import objective, testing
+from rlvr_jax.laws.rollouts import Rollout, is_logp, spoil
+from rlvr_jax.objective import Metrics
+from rlvr_jax.transform import LossTransform
+from rlvr_jax.types import Array, Clock, PyTree, TokenBatch
+
+Draws = tuple[tuple[str, int], ...]
+
+
+class Result(NamedTuple):
+  """What one step gave."""
+
+  loss: Array
+  gradient: dict[str, Array]  # of the loss, by the statistics at update
+  prepared: TokenBatch
+  stats: dict[str, Array]  # at update
+  metrics: Metrics
+  state: PyTree
+
+
+def clock(step: Array | int) -> Clock:
+  """The first minibatch of a step."""
+  return Clock(step, 0, jax.random.key(0))
+
+
+def run(
+  method: LossTransform,
+  rollout: Rollout,
+  *,
+  state: PyTree | None = None,
+  step: int = 0,
+  junk: float = 0.0,
+  logp: float = math.nan,
+) -> Result:
+  """One prepare and one loss with gradient, compiled once per method.
+
+  Args:
+    method: a chain.
+    rollout: what it is tried on.
+    state: state of the chain; the initial one if None.
+    step: the step.
+    junk: stands wherever nothing counts.
+    logp: all current log-probs, other statistics being 0; NaN keeps them.
+
+  Returns:
+    A Result.
+  """
+  batch, params, draws = rollout
+  state = method.init(batch) if state is None else state
+  return _step(method, draws, batch, params, state, step, junk, logp)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _step(method, draws, batch, params, state, step, junk, logp):
+  prepared, state, now = prepare(
+    method, draws, spoil(batch, junk), params, state, step
+  )
+  set_all = lambda key, x: jnp.where(
+    jnp.isnan(logp), x, logp if is_logp(key) else 0.0
+  )
+  now = {k: set_all(k, v) for k, v in now.items()}
+  spoilt = {k: jnp.where(prepared.mask, v, junk) for k, v in now.items()}
+  value = lambda now: loss(
+    method, draws, spoil(prepared, junk), state, now, step
+  )
+  grad = jax.value_and_grad(value, has_aux=True)
+  (total, (state, metrics)), gradient = grad(spoilt)
+  return Result(total, gradient, prepared, now, metrics, state)
+
+
+def prepare(
+  method: LossTransform,
+  draws: Draws,
+  batch: TokenBatch,
+  params: Mapping[str, Array],
+  state: PyTree,
+  step: Array | int = 0,
+) -> tuple[TokenBatch, PyTree, dict[str, Array]]:
+  """The prepared batch, the state, and the statistics at update."""
+  batch, state = objective.prepare(method, draws)(batch, state, clock(step))
+  example = testing.Example(batch, params, testing.Bigram(), draws)
+  return batch, state, example.stats(method.needs)
+
+
+def loss(
+  method: LossTransform,
+  draws: Draws,
+  batch: TokenBatch,
+  state: PyTree,
+  now: Mapping[str, Array],
+  step: Array | int = 0,
+) -> tuple[Array, tuple[PyTree, Metrics]]:
+  """The loss of a prepared batch, and (state, metrics)."""
+  return objective.loss(method, draws=draws)(now, batch, state, clock(step))
