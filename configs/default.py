@@ -14,7 +14,7 @@ def get_config() -> ConfigDict:
   c = ConfigDict()
   c.label = ""  # name of the run in reports; the method if empty
   c.seed = 0  # decides everything random
-  c.steps = 200  # RL steps
+  c.steps = 160  # RL steps
   c.progress = True  # show a progress bar
   # Methods from left to right; the hyper-parameters of one stand in a
   # sub-dict of its name: c.clip_cov = dict(fraction=2e-4).
@@ -42,7 +42,7 @@ def get_config() -> ConfigDict:
     remat=True,
   )
   c.warm_start = dict(
-    steps=1200,  # supervised steps; 0 starts RL from random weights
+    steps=2000,  # supervised steps; 0 starts RL from random weights
     batch=256,  # demonstrations a step
     learning_rate=4e-3,  # up in the first tenth, to 0 in the last three
     weight_decay=0.1,  # arithmetic is learnt, not memorised
@@ -78,7 +78,7 @@ def get_config() -> ConfigDict:
     ema_decay=0.0,  # of the slow copy that some methods ask for
   )
   c.optimizer = dict(  # AdamW
-    learning_rate=5e-4,
+    learning_rate=1e-3,
     warmup=0,  # updates
     b1=0.9,
     b2=0.95,

@@ -74,8 +74,8 @@ def mismatch(logp: Array, batch: TokenBatch) -> dict[str, Array]:
   Returns:
     f32[] by metric name: `max` and `mean` of |d|; `kl` and `k3`, the estimators
     -d and exp(d) - d - 1 of KL(sampler || trainer); `chi2`, the estimator
-    exp(2d) - 1 of the chi-square divergence, by token and by response; the
-    distance of the tokens' probabilities and their correlation; perplexities.
+    exp(2d) - 1 of the chi-square divergence; the distance of the tokens'
+    probabilities and their correlation; perplexities.
   """
   d = reduce.clamp(jnp.where(batch.mask, logp - batch.old_logp, 0), -20.0, 20.0)
   mean = lambda x: reduce.masked_mean(x, batch.mask)
@@ -119,9 +119,6 @@ def _mismatch_of_responses(logp, d, batch):
   per_token = lambda x: total(x) / jnp.maximum(length, 1)
   mean = lambda x: reduce.masked_mean(x, length > 0)
   return {
-    "mismatch/chi2_response": mean(
-      jnp.expm1(2 * reduce.clamp(total(d), -20.0, 20.0))
-    ),
     "mismatch/trainer_perplexity": mean(jnp.exp(-per_token(logp))),
     "mismatch/sampler_perplexity": mean(jnp.exp(-per_token(batch.old_logp))),
     "mismatch/perplexity_ratio": mean(jnp.exp(-per_token(d))),
