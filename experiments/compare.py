@@ -8,10 +8,10 @@ Stopped at any time, the same command goes on where it was.
 
 import importlib.util
 
-from absl import app, flags, logging
+from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from rlvr_jax.training import compare
+from rlvr_jax.training import command, compare
 
 _CONFIG = config_flags.DEFINE_config_file("config", lock_config=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "folder of the comparison")
@@ -33,12 +33,8 @@ def _config_of(method: str) -> ConfigDict:
   return config
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
   """Runs `training.compare.compare`."""
-  if len(argv) > 1:
-    raise app.UsageError(f"unexpected arguments: {argv[1:]}")
-  if not flags.FLAGS["verbosity"].present:
-    logging.set_verbosity(logging.WARNING)  # Orbax is talkative.
   seeds = [int(s) for s in _SEEDS.value]
   compare.compare(
     _config_of, _METHODS.value, seeds, _WORKDIR.value, _TITLE.value
@@ -47,4 +43,4 @@ def main(argv: list[str]) -> None:
 
 if __name__ == "__main__":
   flags.mark_flags_as_required(["config", "workdir", "methods"])
-  app.run(main)
+  command.run(main)

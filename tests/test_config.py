@@ -135,3 +135,29 @@ def test_config_arguments_are_read_and_checked():
     read("metod=steer")
   with pytest.raises(ValueError, match="n = 'x' must be a int"):
     read("n=x")
+
+
+@pytest.mark.parametrize(
+  ("flag", "told"),
+  [
+    (
+      "--config=configs/quickstart.py:method=clipcov",
+      "did you mean 'clip_cov'",
+    ),
+    ("--config.rollout.promts=3", 'Did you mean "prompts"'),
+    ("--config.chain=grpo,steer", "no method is called that"),
+    ("--config.steps=many", "steps"),
+    ("--workdr=x", "workdr"),
+  ],
+)
+def test_the_command_line_ends_with_one_message_and_no_traceback(
+  flag, told, tmp_path
+):
+  folder = tmp_path / "run"
+  process = runs.spawn(
+    "--config=configs/quickstart.py", f"--workdir={folder}", flag
+  )
+  out, _ = process.communicate(timeout=120)
+  assert process.returncode == 2
+  assert told in out and "Traceback" not in out
+  assert not folder.exists()

@@ -69,7 +69,7 @@ def _check_rows(programs: Programs) -> None:
   sampled, trained = programs.rows()
   parts = s.updates * s.slices * devices
   if sampled % devices or trained % parts:
-    raise ValueError(
+    raise config_lib.ConfigError(
       f"a step samples {sampled} rows in the draws {programs.draws} and trains "
       f"on {trained}; {devices} devices must divide the first, and "
       f"config.train.updates x slices x devices = {s.updates} x {s.slices} x "

@@ -41,6 +41,8 @@ def plan(
   runs = {}
   for seed in seeds:
     for name in names:
+      if name not in methods.CATALOGUE:
+        methods.make(name)  # tells the nearest one
       config = make(name)
       config.seed, config.label = seed, name
       shared = pathlib.Path(workdir).absolute() / f"warm_start-seed{seed}"

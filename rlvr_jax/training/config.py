@@ -22,6 +22,10 @@ from rlvr_jax.transform import LossTransform, chain
 FREE = ("steps", "checkpoint", "progress", "warm_start.folder", "label")
 
 
+class ConfigError(ValueError):
+  """A configuration that cannot be run; the message says how to mend it."""
+
+
 class Rule(NamedTuple):
   """What a field may hold."""
 
@@ -167,7 +171,7 @@ def check(config: ConfigDict, workdir: str | os.PathLike | None = None) -> None:
     workdir: if it holds a run, that run must have the same configuration.
 
   Raises:
-    ValueError: one line per problem.
+    ConfigError: one line per problem.
   """
   problems = list(_fields(config.to_dict()))
   if not problems:
@@ -175,7 +179,7 @@ def check(config: ConfigDict, workdir: str | os.PathLike | None = None) -> None:
   if not problems and workdir is not None:
     problems = list(_workdir(config, workdir))
   if problems:
-    raise ValueError(
+    raise ConfigError(
       f"the configuration has {len(problems)} problem(s):\n"
       + "\n".join(f"  - {p}" for p in problems)
     )

@@ -176,7 +176,7 @@ def load_or_train(
 def _check_note(note: pathlib.Path, wanted: dict) -> None:
   differ = config_lib.differences(json.loads(note.read_text()), wanted)
   if differ:
-    raise ValueError(
+    raise config_lib.ConfigError(
       f"the warm start in {note.parent} was made with other values of "
       f"{differ}; set config.warm_start.folder to a new folder."
     )
