@@ -36,7 +36,6 @@ setuptools.setup(
     "tpu": ["jax[tpu]>=0.10"],
     "cuda": ["jax[cuda13]>=0.10"],
     "envs": ["reasoning-gym"],
-    "wandb": ["wandb"],
     "test": ["hypothesis", "pytest", "pytest-xdist", "ruff"],
   },
 )

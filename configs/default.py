@@ -9,9 +9,15 @@ Expect:   GRPO on `split`: pass@1 on unseen problems rises from 0.74 to more
 
 from ml_collections import ConfigDict
 
+from configs import common
 
-def get_config() -> ConfigDict:
-  """The configuration of a run."""
+# What differs from a task's own defaults.
+TASK_OPTIONS = {"split": dict(largest=199)}
+
+
+def get_config(arg: str | None = None) -> ConfigDict:
+  """The configuration of a run; `arg` is e.g. "task=sum"."""
+  task = common.parse_arg(arg, task="split")["task"]
   c = ConfigDict()
   c.label = ""  # name of the run in reports; the method if empty
   c.seed = 0  # decides everything random
@@ -22,9 +28,9 @@ def get_config() -> ConfigDict:
   c.chain = ("grpo",)
 
   c.task = dict(
-    name="split",  # split | sum | gym:<dataset>
+    name=task,  # split | sum | gym:<dataset>
     data_dir="",  # where TFDS keeps datasets; "" is its own default
-    options=dict(largest=199),  # further arguments of the task
+    options=dict(TASK_OPTIONS.get(task, {})),  # arguments of the task
   )
   c.model = dict(
     width=64,

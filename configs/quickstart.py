@@ -35,9 +35,10 @@ PRESETS = {
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
-  """The configuration; `arg` is e.g. "method=steer" or "runlocal"."""
-  given = common.parse_arg(arg, method="grpo", runlocal=False)
-  c = default.get_config()
+  """The configuration; `arg` is e.g. "method=steer,task=sum"."""
+  known = dict(method="grpo", task="split", runlocal=False)
+  given = common.parse_arg(arg, **known)
+  c = default.get_config(f"task={given['task']}")
   method = given["method"]
   alone = "advantages" in methods.make(method, **PRESETS.get(method, {})).owns
   c.chain = (method,) if alone else ("grpo", method)
