@@ -21,7 +21,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
   c = ConfigDict()
   c.label = ""  # name of the run in reports; the method if empty
   c.seed = 0  # decides everything random
-  c.steps = 160  # RL steps
+  c.steps = 240  # RL steps
   c.progress = True  # show a progress bar
   # Methods from left to right; the hyper-parameters of one stand in a
   # sub-dict of its name: c.clip_cov = dict(fraction=2e-4).
