@@ -1,5 +1,6 @@
 """A run killed with SIGKILL and started again equals one left in peace."""
 
+import contextlib
 import json
 import os
 import random
@@ -51,10 +52,8 @@ def kill_after(lines, delay, folder, *command):
     assert time.monotonic() < end
     time.sleep(0.01)
   time.sleep(delay)
-  try:
+  with contextlib.suppress(ProcessLookupError):  # it had ended just before
     os.killpg(process.pid, signal.SIGKILL)
-  except ProcessLookupError:
-    pass  # it had ended just before
   process.communicate()
 
 
