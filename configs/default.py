@@ -79,18 +79,19 @@ def get_config(arg: str | None = None) -> ConfigDict:
     scale=0.0,  # tokens, divisor of the last mode; 0 is max_response
   )
   c.train = dict(
-    updates=2,  # optimizer steps (minibatches) per rollout
+    updates=4,  # optimizer steps (minibatches) per rollout
     slices=1,  # row slices the model runs in; changes memory, not results
     chunk=4096,  # tokens whose logits exist at once; likewise
     ema_decay=0.0,  # of the slow copy that some methods ask for
   )
   c.optimizer = dict(  # AdamW
-    learning_rate=1e-3,
-    warmup=0,  # updates
+    learning_rate=1.5e-3,
+    warmup=0,  # RL steps up to the learning rate
+    decay=200,  # RL steps after them, down to 0; 0 keeps the rate
     b1=0.9,
     b2=0.95,
     epsilon=1e-8,
-    weight_decay=0.0,
+    weight_decay=0.1,
     max_gradient_norm=1.0,
   )
   c.guard = dict(

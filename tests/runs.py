@@ -30,6 +30,7 @@ def config(**changes: object) -> ConfigDict:
   c.steps, c.progress = 4, False
   c.warm_start.update(dict(steps=5, batch=8))
   c.rollout.update(dict(prompts=8, per_prompt=4))
+  c.train.updates = 2
   c.evaluation.update(dict(every=2, samples=4, ks=(1, 4)))
   c.checkpoint.every = 2
   for name, value in changes.items():

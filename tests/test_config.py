@@ -44,6 +44,10 @@ BAD = {
     dict(rollout__per_prompt=3, rollout__prompts=3),
     ["3 x 3 = 9 rows do not divide", "choose per_prompt"],
   ),
+  "steps without learning": (
+    dict(steps=300, optimizer__warmup=10),
+    ["steps = 300, but the learning rate is 0 after", "= 210", "raise decay"],
+  ),
   "pass@k without the samples": (
     dict(evaluation__ks=(1, 64)),
     ["pass@64 needs at least 64 samples"],

@@ -6,7 +6,7 @@ import pytest
 
 import runs
 from rlvr_jax import rng
-from rlvr_jax.training import loop, metrics, warm_start
+from rlvr_jax.training import build, loop, metrics, warm_start
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -120,6 +120,24 @@ def test_warm_start_is_not_the_same_for_another_seed(folder):
   identity = warm_start.identity
   assert identity(config(folder)) != identity(config(folder, seed=1))
   assert identity(config(folder)) == identity(config(folder, steps=9))
+
+
+def test_a_warm_start_stays_the_same_when_the_data_move(folder):
+  moved = runs.config(task__data_dir=str(folder / "elsewhere"))
+  assert warm_start.identity(config(folder)) == warm_start.identity(moved)
+
+
+@pytest.mark.parametrize("updates", [1, 4])
+def test_the_learning_rate_rises_and_falls_with_the_rl_steps(updates):
+  rises = dict(optimizer__warmup=5, optimizer__decay=20, train__updates=updates)
+  rate = build.learning_rate(runs.config(optimizer__learning_rate=0.4, **rises))
+  at = [float(rate(step * updates)) for step in (0, 1, 5, 10, 25)]
+  np.testing.assert_allclose(at, [0, 0.08, 0.4, 0.3, 0], atol=1e-7)
+
+
+def test_without_decay_the_learning_rate_stays():
+  rate = build.learning_rate(runs.config(optimizer__decay=0))
+  assert float(rate(0)) == float(rate(10**6))
 
 
 def test_purposes_and_names_have_their_own_dice():

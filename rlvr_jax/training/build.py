@@ -27,15 +27,26 @@ class Run(NamedTuple):
   key: jax.Array
 
 
+def learning_rate(config: ConfigDict) -> optax.Schedule:
+  """Linear warm-up and decay, of the number of optimizer updates made."""
+  o, updates = config.optimizer, config.train.updates
+  rate = optax.constant_schedule(o.learning_rate)
+  if o.decay:
+    rate = optax.linear_schedule(o.learning_rate, 0.0, o.decay * updates)
+  if not o.warmup:
+    return rate
+  up = optax.linear_schedule(0.0, o.learning_rate, o.warmup * updates)
+  return optax.join_schedules([up, rate], [o.warmup * updates])
+
+
 def optimizer(config: ConfigDict) -> optax.GradientTransformation:
-  """AdamW with clipping of the gradient norm and a linear warm-up."""
+  """AdamW with clipping of the gradient norm."""
   o = config.optimizer
-  rate = o.learning_rate
-  if o.warmup:
-    rate = optax.linear_schedule(0.0, rate, o.warmup)
   return optax.chain(
     optax.clip_by_global_norm(o.max_gradient_norm),
-    optax.adamw(rate, o.b1, o.b2, o.epsilon, weight_decay=o.weight_decay),
+    optax.adamw(
+      learning_rate(config), o.b1, o.b2, o.epsilon, weight_decay=o.weight_decay
+    ),
   )
 
 

@@ -113,6 +113,7 @@ RULES: dict[str, Rule] = {
   "train.ema_decay": _number(0.0, 1.0),
   "optimizer.learning_rate": _number(0.0),
   "optimizer.warmup": _whole(0),
+  "optimizer.decay": _whole(0),
   "optimizer.b1": _number(0.0, 1.0),
   "optimizer.b2": _number(0.0, 1.0),
   "optimizer.epsilon": _number(0.0, open_low=True),
@@ -253,6 +254,13 @@ def _sizes(config: ConfigDict) -> Iterator[str]:
       f"{rollout.per_prompt} = {rows} rows do not divide into "
       f"config.train.updates x slices = {train.updates} x {train.slices}; "
       f"choose per_prompt so that {parts} divides the rows, or fewer parts."
+    )
+  o = config.optimizer
+  if o.decay and config.steps > o.warmup + o.decay:
+    yield (
+      f"config.steps = {config.steps}, but the learning rate is 0 after "
+      f"config.optimizer.warmup + decay = {o.warmup + o.decay} steps; raise "
+      "decay to the number of steps, or set it to 0 for a constant rate."
     )
   over = [k for k in config.evaluation.ks if k > config.evaluation.samples]
   if over:

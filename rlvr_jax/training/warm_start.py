@@ -84,7 +84,7 @@ def train(
   """Trains from random parameters.
 
   Args:
-    config: of the run; reads `warm_start` and `update.chunk`.
+    config: of the run; reads `warm_start` and `train.chunk`.
     task: its training split holds demonstrations.
     model: the decoder.
     mesh: where things live.
@@ -127,6 +127,7 @@ def identity(config: ConfigDict) -> dict:
   whole = config_lib.plain(config)
   found = {part: whole[part] for part in parts}
   found["warm_start"].pop("folder")
+  found["task"].pop("data_dir")
   return found
 
 
