@@ -53,6 +53,7 @@ def programs(
   devices: int = 1,
   shape: dict | None = None,
   tx: optax.GradientTransformation | None = None,
+  vocabulary: int = 14,
   **changes: object,
 ) -> Programs:
   """The programs of a chain on a model of random weights."""
@@ -73,7 +74,7 @@ def programs(
     guard_window=8,
     guard_sigmas=6.0,
   )._replace(**changes)
-  model = Transformer(DecoderConfig(vocabulary=14, **SIZES))
+  model = Transformer(DecoderConfig(vocabulary=vocabulary, **SIZES))
   mesh = make_mesh(**(shape or {}), devices=jax.devices()[:devices])
   presets = {"aepo": dict(target_entropy=0.5, rows=8, per_prompt=4)}
   made = chain(*(methods.make(n, **presets.get(n, {})) for n in names))

@@ -47,6 +47,32 @@ def test_chunks_of_tokens_change_no_gradient(plain):
   assert_close(params, plain[0])
 
 
+def arrays(jaxpr):
+  """Shapes of everything a program computes, inner programs included."""
+  for equation in jaxpr.eqns:
+    yield from (v.aval.shape for v in equation.outvars)
+    for inner in jax.core.jaxprs_in_params(equation.params):
+      yield from arrays(inner)
+
+
+def test_logits_exist_for_a_bounded_number_of_tokens():
+  vocabulary, chunk = 601, 72
+  p = runs.programs(*CHAIN, vocabulary=vocabulary, chunk=chunk, rescore=True)
+  state, ref = runs.start(p)
+  rows = p.rows()[0]
+  batch = p.sample(state, ref, *runs.prompts(p))
+  known = np.ones(rows, bool)
+  reward = known.astype(np.float32)
+  traced = [
+    p.sample.trace(state, ref, *runs.prompts(p)),
+    p.prepare.trace(state, batch, reward, known),
+    p.update.trace(state, ref, p.prepare(state, batch, reward, known)[0], 0),
+  ]
+  for program in traced:
+    wide = {s for s in arrays(program.jaxpr.jaxpr) if vocabulary in s}
+    assert all(np.prod(s) <= chunk * vocabulary for s in wide), wide
+
+
 @pytest.mark.parametrize(
   ("devices", "shape"),
   [
