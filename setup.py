@@ -25,6 +25,7 @@ setuptools.setup(
     "ml-collections>=1.0",
     "numpy",
     "optax>=0.2.5",
+    "pillow",
     "orbax-checkpoint>=0.11",
     "tabulate",
     "tensorboardX",

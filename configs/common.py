@@ -1,12 +1,16 @@
-"""Arguments of config files: `--config=FILE:runlocal,method=steer`."""
+"""What config files share: their arguments and the fields of methods."""
 
 import ast
+
+from ml_collections import ConfigDict, FieldReference
+
+from rlvr_jax.training import hyper
 
 
 def parse_arg(
   arg: str | None, **defaults: str | int | float | bool
 ) -> dict[str, str | int | float | bool]:
-  """Reads `a,b=1,c=x` into a dict.
+  """Reads `a,b=1,c=x` of `--config=FILE:a,b=1,c=x` into a dict.
 
   Args:
     arg: what stands behind the colon of --config; None or "" for nothing. A
@@ -41,3 +45,18 @@ def _literal(text):
     return ast.literal_eval(text)
   except (ValueError, SyntaxError):
     return text
+
+
+def hyper_parameters(name: str) -> ConfigDict:
+  """The sub-dict of a method at its defaults.
+
+  Every field has a type, so the command line can set it: one that may be None
+  takes any literal, a required one is None until it is set.
+  """
+  c = ConfigDict()
+  for key, field in hyper.of(name).items():
+    if field.settable:
+      optional = type(None) in field.kinds
+      kind = object if optional else field.kinds[0]
+      c[key] = FieldReference(field.default, field_type=kind)
+  return c

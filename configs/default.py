@@ -10,6 +10,7 @@ Expect:   GRPO on `split`: pass@1 on unseen problems rises from 0.74 to more
 from ml_collections import ConfigDict
 
 from configs import common
+from rlvr_jax import methods
 
 # What differs from a task's own defaults.
 TASK_OPTIONS = {"split": dict(largest=199)}
@@ -24,8 +25,11 @@ def get_config(arg: str | None = None) -> ConfigDict:
   c.steps = 200  # RL steps
   c.progress = True  # show a progress bar
   # Methods from left to right; the hyper-parameters of one stand in a
-  # sub-dict of its name: c.clip_cov = dict(fraction=2e-4).
+  # sub-dict of its name: c.clip_cov.fraction = 2e-4. All methods have one,
+  # those outside the chain must be left as they are.
   c.chain = ("grpo",)
+  for name in methods.CATALOGUE:
+    c[name] = common.hyper_parameters(name)
 
   c.task = dict(
     name=task,  # split | sum | gym:<dataset>

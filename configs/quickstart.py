@@ -42,8 +42,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
   method = given["method"]
   alone = "advantages" in methods.make(method, **PRESETS.get(method, {})).owns
   c.chain = (method,) if alone else ("grpo", method)
-  if PRESETS.get(method):
-    c[method] = PRESETS[method]
+  c[method].update(PRESETS.get(method, {}))
   c.label = method
   if given["runlocal"]:
     c.steps, c.warm_start.steps, c.rollout.prompts = 4, 20, 8

@@ -94,10 +94,21 @@ def _losses(objective, max_log_ratio):
   return -objective.advantages * r, -objective.advantages * bounded
 
 
-def is_clipped(objective: Objective) -> Array:
-  """bool[B, T]: counted tokens whose gradient the clip bounds remove."""
+def is_clipped(objective: Objective, context: Context) -> Array:
+  """bool[B, T]: counted tokens whose gradient the clip bounds remove.
+
+  Not under a surrogate that ignores the bounds: the slope of the loss along
+  `log_ratio` must be 0 too.
+  """
+  objective = jax.lax.stop_gradient(objective)
   free, bound = _losses(objective, None)
-  return jax.lax.stop_gradient((bound > free) & (objective.mask > 0))
+
+  def total(log_ratio):
+    moved = objective.replace(log_ratio=log_ratio)
+    return objective.surrogate(moved, context).sum()
+
+  flat = jax.grad(total)(objective.log_ratio) == 0
+  return (bound > free) & flat & (objective.mask > 0)
 
 
 def aggregation(
@@ -251,7 +262,7 @@ def _total(scales, per_token):
 
 def _standard_metrics(objective, context):
   mask = context.batch.mask
-  clip = is_clipped(objective)
+  clip = is_clipped(objective, context)
   positive = objective.advantages > 0
   log_ratio = jax.lax.stop_gradient(objective.log_ratio)
   drift = reduce.clamp(log_ratio, -20.0, 20.0)

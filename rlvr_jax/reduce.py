@@ -80,6 +80,12 @@ def group_sum(x: Array, group: Array) -> Array:
   return jnp.where(group < 0, 0, sums[slot])
 
 
+def renumbered(group: Array) -> Array:
+  """i32[B]: the same groups, each by the number of its first row; -1 stays."""
+  first = jnp.argmax(group[:, None] == group[None, :], axis=1)
+  return jnp.where(group < 0, -1, first.astype(group.dtype))
+
+
 def group_count(group: Array) -> Array:
   """f32[B]: rows in each row's group; 0 for rows without a group."""
   return group_sum(jnp.ones(group.shape, jnp.float32), group)
@@ -119,9 +125,16 @@ def clamp(x: Array, low: Array | float, high: Array | float) -> Array:
   return jnp.where(x < low, low, jnp.where(x > high, high, x))
 
 
-def absolute(x: Array) -> Array:
-  """|x| with gradient 0 at 0, where `jnp.abs` has gradient 1."""
-  return x * jax.lax.stop_gradient(jnp.sign(x))
+def absolute(x: Array, rounding: float = 0.0) -> Array:
+  """|x| with gradient 0 at 0, where `jnp.abs` has gradient 1.
+
+  Args:
+    x: f32[...].
+    rounding: |x| up to this counts as 0. The sign of a difference that is
+      nothing but rounding is a coin toss, and the gradient with it.
+  """
+  sign = jnp.where(jnp.abs(x) <= rounding, 0.0, jnp.sign(x))
+  return x * jax.lax.stop_gradient(sign)
 
 
 def centred_product(x: Array, y: Array, mask: Array) -> Array:

@@ -6,7 +6,6 @@ configuration, no tokenizer, no files.
 """
 
 import functools
-import math
 from typing import NamedTuple
 
 import jax
@@ -58,7 +57,7 @@ class Outcome(NamedTuple):
 
 def draw_rows(draw: Draw, prompts: int) -> int:
   """Rows of a draw in a step of so many prompts."""
-  return math.ceil(draw.prompt_fraction * prompts) * draw.per_prompt
+  return draw.prompts(prompts) * draw.per_prompt
 
 
 def tiny(

@@ -277,8 +277,9 @@ def scheduled(
     )
 
   def blend(old, new, strength):
-    mixed = old + strength * (new - old)
-    # Ends are exact, and inf - inf of absent clip bounds never shows.
+    # Double where: inf - inf of absent clip bounds would be NaN.
+    change = jnp.where(new == old, 0.0, new) - jnp.where(new == old, 0.0, old)
+    mixed = old + strength * change
     return jnp.where(strength <= 0, old, jnp.where(strength >= 1, new, mixed))
 
   def apply(objective, state, context):

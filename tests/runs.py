@@ -54,6 +54,7 @@ def programs(
   shape: dict | None = None,
   tx: optax.GradientTransformation | None = None,
   vocabulary: int = 14,
+  dtype: str = "float32",
   **changes: object,
 ) -> Programs:
   """The programs of a chain on a model of random weights."""
@@ -74,9 +75,16 @@ def programs(
     guard_window=8,
     guard_sigmas=6.0,
   )._replace(**changes)
-  model = Transformer(DecoderConfig(vocabulary=vocabulary, **SIZES))
+  model = Transformer(
+    DecoderConfig(vocabulary=vocabulary, dtype=dtype, **SIZES)
+  )
   mesh = make_mesh(**(shape or {}), devices=jax.devices()[:devices])
-  presets = {"aepo": dict(target_entropy=0.5, rows=8, per_prompt=4)}
+  presets = {
+    "aepo": dict(target_entropy=0.5, rows=8, per_prompt=4),
+    "dcpo": dict(target_entropy=0.5),
+    "kl_cov": dict(fraction=0.1),
+    "clip_cov": dict(fraction=0.1, low=0.0),
+  }
   made = chain(*(methods.make(n, **presets.get(n, {})) for n in names))
   return Programs(model, made, tx or optax.adam(1e-2), settings, mesh)
 

@@ -1,11 +1,17 @@
+import itertools
 import json
+import math
+import sys
 import time
 
 import pytest
+from absl import flags
+from ml_collections import config_flags
 
 import runs
-from configs import common, quickstart
+from configs import common, default, quickstart
 from rlvr_jax import methods
+from rlvr_jax.training import compare, hyper, loop, relations
 from rlvr_jax.training import config as config_lib
 
 
@@ -60,13 +66,73 @@ BAD = {
   "wrong type": (dict(steps="ten"), ["config.steps = 'ten' must be a whole"]),
   "number out of range": (
     dict(rollout__top_p=0.0),
-    ["config.rollout.top_p = 0.0 must be a number in (0.0, 1.0]"],
+    ["config.rollout.top_p = 0.0 must be a number in (0, 1]"],
   ),
   "unknown aggregation": (
     dict(loss__aggregation="token_mean"),
     ["config.loss.aggregation = 'token_mean'", "'seq-mean-token-sum'"],
   ),
   "chain as text": (dict(chain="grpo"), ["config.chain = 'grpo' must be"]),
+  "chain of nothing": (dict(chain=()), ["config.chain = () must be a tuple"]),
+  "hyper-parameter of another type": (
+    dict(chain=("grpo", "clip_cov"), clip_cov=dict(fraction="a")),
+    ["config.clip_cov.fraction = 'a' must be a number."],
+  ),
+  "hyper-parameters that are no dict": (
+    dict(steer=3),
+    ["config.steer = 3 must be a dict"],
+  ),
+  "function as a hyper-parameter": (
+    dict(chain=("grpo", "clip_cov"), clip_cov=dict(priority=print)),
+    ["config.clip_cov.priority = <built-in function print> must be None."],
+  ),
+  "required parameter left open": (
+    dict(chain=("grpo", "aepo")),
+    ["'aepo' needs the parameter 'target_entropy'"],
+  ),
+  "infinite number": (
+    dict(optimizer__learning_rate=math.inf),
+    ["config.optimizer.learning_rate = inf must be a number in [0, inf)"],
+  ),
+  "decay that never forgets": (
+    dict(optimizer__b1=1.0, optimizer__b2=1.0),
+    ["config.optimizer.b1 = 1.0 must be", "config.optimizer.b2 = 1.0 must be"],
+  ),
+  "negative devices": (
+    dict(mesh__data=-5),
+    ["config.mesh.data = -5 must be a whole number >= 1, or -1"],
+  ),
+  "more devices than there are": (
+    dict(mesh__data=1000),
+    ["config.mesh: mesh data=1000 x fsdp=1 x tensor=1 must equal"],
+  ),
+  "bounds that a method overwrites": (
+    dict(chain=("grpo", "ppo_clip"), loss__clip_low=0.1, loss__clip_high=0.3),
+    [
+      "config.loss.clip_low = 0.1 has no effect, because 'ppo_clip' sets",
+      "config.loss.clip_high = 0.3 has no effect, because 'ppo_clip' sets",
+    ],
+  ),
+  "scale that nobody reads": (
+    dict(loss__scale=5.0),
+    ["config.loss.scale = 5.0 has no effect", "'seq-mean-token-sum-norm'"],
+  ),
+  "unknown task": (
+    dict(task__name="splt"),
+    ["config.task.name = 'splt' is no task (did you mean 'split'?)"],
+  ),
+  "task option out of range": (
+    dict(task__options=dict(largest=5)),
+    ["config.task.options = {'largest': 5}", "must lie in [14, 999]"],
+  ),
+  "unknown task option": (
+    dict(task__options=dict(largset=50)),
+    ["config.task.options.largset = 50 is no option", "takes ['largest']"],
+  ),
+  "task option of another type": (
+    dict(task__options=dict(largest="a")),
+    ["config.task.options.largest = 'a' must be a whole number"],
+  ),
 }
 
 
@@ -89,6 +155,71 @@ def _with(changes):
     with place.ignore_type():
       place[field] = value
   return config
+
+
+# The second needs to know what the first leaves open.
+DEPENDENT = [
+  ("unused hyper-parameters", "chain as text"),
+  ("unused hyper-parameters", "chain of nothing"),
+  ("unknown aggregation", "scale that nobody reads"),
+  ("unknown task", "task option out of range"),
+  ("unknown task", "unknown task option"),
+  ("unknown task", "task option of another type"),
+]
+
+
+def _pairs():
+  """Mistakes in fields that are not the same, so that both can be made."""
+  for pair in itertools.combinations(BAD, 2):
+    one, other = (BAD[name][0] for name in pair)
+    if not one.keys() & other.keys() and pair not in DEPENDENT:
+      yield pair
+
+
+def test_no_mistake_hides_another():
+  for names in _pairs():
+    changes = BAD[names[0]][0] | BAD[names[1]][0]
+    told = message(_with(changes))
+    for part in BAD[names[0]][1] + BAD[names[1]][1]:
+      assert part in told, names
+
+
+def test_every_wrong_method_of_a_chain_is_told():
+  names = ("grpo", "clipcov", "clip_cov", "steer", "rloo")
+  wrong = dict(clip_cov=dict(fraction=3.0), steer=dict(mapping=1))
+  told = message(runs.config(chain=names, **wrong))
+  assert "4 problem(s)" in told
+  for part in ("'clipcov'", "clip_cov.fraction", "steer.mapping", "'rloo'"):
+    assert part in told
+
+
+def test_a_misspelt_field_hides_neither_methods_nor_sizes():
+  config = runs.config(chain=("clipcov",), model__heads=3, model__kv_heads=2)
+  config.rollout.promts = 3
+  told = message(config)
+  assert "3 problem(s)" in told
+  for part in ("config.rollout.promts", "'clipcov'", "config.model.heads"):
+    assert part in told
+
+
+@pytest.mark.parametrize("name", config_lib.RULES)
+def test_a_number_is_a_number_within_the_interval_it_is_told_to_be_in(name):
+  rule = config_lib.RULES[name]
+  if not rule.allowed.startswith("a number in "):
+    return
+  interval = rule.allowed.removeprefix("a number in ")
+  low, high = map(float, interval[1:-1].split(","))
+  assert rule.test(low) == (interval[0] == "[")
+  assert rule.test(high) == (interval[-1] == "]")
+  assert rule.test(0.5 if high == 1 else low + 1)
+  for x in (low - 1, high + 1 if high < math.inf else -math.inf, math.nan):
+    assert not rule.test(x)
+  assert not rule.test(True) and not rule.test("1")
+
+
+def test_the_bounds_that_a_method_overwrites_are_known_by_their_defaults():
+  loss = default.get_config().loss
+  assert loss.clip_low == loss.clip_high == relations.CLIP
 
 
 def test_all_problems_are_told_at_once():
@@ -124,6 +255,141 @@ def test_a_workdir_of_another_config_is_refused_and_a_longer_run_is_not(
   assert "another --workdir" in told
 
 
+@pytest.mark.parametrize("decay", [0, 20])
+def test_a_run_whose_learning_rate_ends_says_that_it_cannot_be_longer(
+  tmp_path, decay
+):
+  here = dict(optimizer__warmup=2, optimizer__decay=10)
+  written = config_lib.plain(runs.config(**here))
+  (tmp_path / "config.json").write_text(json.dumps(written))
+  config_lib.check(runs.config(steps=12, **here), tmp_path)
+  told = message(runs.config(steps=13, **here), tmp_path)
+  assert f"the run in {tmp_path} ends at step 12" in told
+  assert "another --workdir" in told and "raise decay" not in told
+  # The remedies for a new run are none here.
+  remedy = dict(optimizer__warmup=2, optimizer__decay=decay)
+  assert "ends at step 12" in message(runs.config(steps=13, **remedy), tmp_path)
+  config_lib.check(runs.config(steps=13, **remedy), tmp_path / "new")
+
+
+def test_a_folder_with_a_damaged_config_is_told(tmp_path):
+  (tmp_path / "config.json").write_text("")
+  told = message(runs.config(), tmp_path)
+  assert str(tmp_path / "config.json") in told and "is not JSON" in told
+
+
+def test_a_run_of_a_config_without_untouched_fields_goes_on(tmp_path):
+  written = config_lib.plain(runs.config())
+  del written["grpo"]
+  (tmp_path / "config.json").write_text(json.dumps(written))
+  config_lib.check(runs.config(), tmp_path)
+  config_lib.check(runs.config(grpo=dict()), tmp_path)
+  told = message(runs.config(grpo=dict(normalize="batch")), tmp_path)
+  assert "holds a run with config.grpo.normalize = 'group'" in told
+
+
+def read_flags(monkeypatch, *given, file="configs/quickstart.py"):
+  """The configuration that a command line makes."""
+  argv = ["program", f"--config={file}", *given]
+  monkeypatch.setattr(sys, "argv", argv)  # config_flags reads it
+  values = flags.FlagValues()
+  found = config_flags.DEFINE_config_file(
+    "config", lock_config=True, flag_values=values
+  )
+  values(argv)
+  return found.value
+
+
+def _other(field):
+  """A value that is not the default, as a text and as itself."""
+  kind = next(kind for kind in field.kinds if kind in hyper.SCALARS)
+  value = {bool: not field.default, str: "other"}.get(kind, kind(7))
+  return str(value), value
+
+
+@pytest.mark.parametrize(
+  "file", ["configs/default.py", "configs/quickstart.py"]
+)
+@pytest.mark.parametrize("name", methods.CATALOGUE)
+def test_the_command_line_can_set_every_hyper_parameter(
+  monkeypatch, file, name
+):
+  fields = {k: f for k, f in hyper.of(name).items() if f.settable}
+  for key, field in fields.items():
+    text, value = _other(field)
+    flag = f"--config.{name}.{key}={text}"
+    config = read_flags(monkeypatch, flag, file=file)
+    assert config[name][key] == value
+    assert type(config[name][key]) is type(value)
+
+
+def test_only_functions_cannot_be_set_on_the_command_line():
+  closed = {
+    (name, key)
+    for name in methods.CATALOGUE
+    for key, field in hyper.of(name).items()
+    if not field.settable
+  }
+  assert closed == {("clip_cov", "priority")}
+
+
+def test_members_added_on_the_command_line_take_their_hyper_parameters(
+  monkeypatch,
+):
+  config = read_flags(
+    monkeypatch,
+    "--config.chain=('grpo','clip_cov','entropy_bonus','aepo')",
+    "--config.clip_cov.fraction=0.25",
+    "--config.clip_cov.scope_rows=8",
+    "--config.entropy_bonus.adaptive=skywork",
+    "--config.aepo.target_entropy=0.5",
+    "--config.aepo.positive_rule=reward",
+  )
+  config_lib.check(config)
+  plain = config_lib.plain(config)
+  assert (plain["clip_cov"]["fraction"], plain["clip_cov"]["scope_rows"]) == (
+    0.25,
+    8,
+  )
+  assert plain["entropy_bonus"]["adaptive"] == "skywork"
+  assert plain["aepo"]["target_entropy"] == 0.5
+  names = [part.name for part in config_lib.build_chain(config).parts]
+  assert names == ["grpo", "clip_cov", "entropy_bonus", "aepo"]
+
+
+def test_what_may_be_none_can_be_set_to_none(monkeypatch):
+  flag = "--config.ppo_clip.max_log_ratio=None"
+  config = read_flags(monkeypatch, "--config.chain=('grpo','ppo_clip')", flag)
+  config_lib.check(config)
+  assert config.ppo_clip.max_log_ratio is None
+
+
+@pytest.mark.parametrize("name", sorted(methods.CATALOGUE.keys() - {"grpo"}))
+def test_a_hyper_parameter_of_a_method_outside_the_chain_is_refused(name):
+  config = default.get_config()
+  config_lib.check(config)
+  fields = {k: f for k, f in hyper.of(name).items() if f.settable}
+  for key, field in fields.items():
+    config = default.get_config()
+    config[name][key] = _other(field)[1]
+    told = message(config)
+    assert f"config.{name} sets {{{key!r}: " in told
+    assert f"{name!r} is not in config.chain" in told
+
+
+@pytest.mark.parametrize("name", methods.CATALOGUE)
+def test_what_is_written_holds_the_methods_of_the_chain_and_all_their_fields(
+  name,
+):
+  config = quickstart.get_config(f"method={name}")
+  plain = config_lib.plain(config)
+  assert set(plain) & set(methods.CATALOGUE) == set(config.chain)
+  for member in config.chain:
+    fields = {k for k, f in hyper.of(member).items() if f.settable}
+    assert set(plain[member]) == fields
+  assert json.loads(json.dumps(plain)) == plain
+
+
 @pytest.mark.parametrize("name", methods.CATALOGUE)
 def test_the_quickstart_config_is_right_for_every_method(name):
   for arg in (f"method={name}", f"runlocal,method={name}"):
@@ -152,6 +418,10 @@ def test_config_arguments_are_read_and_checked():
     ("--config.chain=grpo,steer", "no method is called that"),
     ("--config.steps=many", "steps"),
     ("--workdr=x", "workdr"),
+    ("--config.foo.bar=1", "no field 'foo'"),
+    ("--config=configs/nothing.py", "configs/nothing.py"),
+    ("--config.task.name=splt", "did you mean 'split'"),
+    ("forgotten", "unexpected arguments ['forgotten']"),
   ],
 )
 def test_the_command_line_ends_with_one_message_and_no_traceback(
@@ -165,3 +435,102 @@ def test_the_command_line_ends_with_one_message_and_no_traceback(
   assert process.returncode == 2
   assert told in out and "Traceback" not in out
   assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+  ("flag", "told"),
+  [
+    ("--methods=grpo,gpro", "no method named 'gpro' (did you mean 'grpo'?)"),
+    ("--seeds=a", "--seeds: 'a' must be a whole number"),
+    ("--config.steer.w_min=0.5", "'steer' is not in config.chain"),
+    ("--config.chain=('grpo',)", "--methods decides the chains"),
+  ],
+)
+def test_a_wrong_comparison_ends_with_one_message_and_no_traceback(
+  flag, told, tmp_path
+):
+  folder = tmp_path / "comparison"
+  given = ("--config=configs/quickstart.py", f"--workdir={folder}")
+  process = runs.spawn(
+    *given, "--methods=grpo", flag, module="experiments.compare"
+  )
+  out, _ = process.communicate(timeout=120)
+  assert process.returncode == 2
+  assert told in out and "Traceback" not in out
+  assert not folder.exists()
+
+
+def _make(tmp_path, **aepo):
+  """Configurations of a comparison whose command line set these."""
+
+  def make(name):
+    chain = ("grpo",) if name == "grpo" else ("grpo", name)
+    config = runs.config(chain=chain, task__data_dir=str(tmp_path / "data"))
+    values = dict(target_entropy=0.5, rows=8, per_prompt=4) | aepo
+    config.aepo.update(values)
+    return config
+
+  return make
+
+
+def test_a_comparison_takes_hyper_parameters_of_the_methods_it_compares(
+  tmp_path,
+):
+  found = compare.plan(_make(tmp_path), ["grpo", "aepo"], [0], tmp_path)
+  assert found["aepo"].aepo.rows == 8
+  assert "aepo" not in config_lib.plain(found["grpo"])
+  with pytest.raises(config_lib.ConfigError) as caught:
+    compare.plan(_make(tmp_path), ["grpo", "steer"], [0], tmp_path)
+  for name in ("grpo", "steer"):
+    assert f"{name}: config.aepo sets" in str(caught.value)
+
+
+def test_a_problem_that_runs_share_is_told_once(tmp_path):
+  def make(name):
+    return runs.config(steps=0)
+
+  with pytest.raises(config_lib.ConfigError) as caught:
+    compare.plan(make, ["grpo", "steer"], [0, 1], tmp_path)
+  assert str(caught.value).count("config.steps = 0") == 1
+  assert "grpo-seed0, steer-seed0, grpo-seed1, steer-seed1" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+  ("names", "seeds"), [([], [0]), (["grpo"], []), (["grpo"] * 2, [0])]
+)
+def test_a_comparison_names_each_method_and_seed_once(tmp_path, names, seeds):
+  with pytest.raises(config_lib.ConfigError, match="at least one, each once"):
+    compare.plan(_make(tmp_path), names, seeds, tmp_path)
+
+
+def _model_of(name, config):
+  config.model.width = 32 if name == "steer" else 16
+  return config
+
+
+def test_a_comparison_trains_nothing_if_its_last_run_cannot_be_built(
+  tmp_path, monkeypatch
+):
+  def no_training(config, workdir):
+    raise AssertionError(f"trained {workdir}")
+
+  monkeypatch.setattr(loop, "train", no_training)
+  folder = tmp_path / "runs"
+  rows = _make(tmp_path, per_prompt=3)
+  with pytest.raises(config_lib.ConfigError, match="the rows of the methods'"):
+    compare.compare(rows, ["grpo", "aepo"], [0], folder, "")
+  plain = lambda name: runs.config(task__data_dir=str(tmp_path / "data"))
+  model = lambda name: _model_of(name, plain(name))
+  with pytest.raises(config_lib.ConfigError, match="model.width"):
+    compare.compare(model, ["grpo", "steer"], [0], folder, "")
+  assert not folder.exists()
+
+
+def test_a_task_that_only_building_can_refuse_is_a_wrong_config(tmp_path):
+  pytest.importorskip("reasoning_gym")
+  config = runs.config(task__name="gym:chain_sun")
+  with config.task.ignore_type():
+    config.task.options = dict()
+  with pytest.raises(config_lib.ConfigError, match="no dataset 'chain_sun'"):
+    loop.train(config, tmp_path / "run")
+  assert not (tmp_path / "run").exists()

@@ -112,7 +112,6 @@ def test_every_layer_begins_with_its_own_weights():
   params = Transformer(SMALL).init(jax.random.key(0))
   for name in ("query", "gate", "down"):
     first, second, third = params["blocks"][name]
-    assert jnp.abs(first - second).min() >= 0
     assert not jnp.allclose(first, second)
     assert not jnp.allclose(second, third)
 

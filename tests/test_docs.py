@@ -1,9 +1,15 @@
+import importlib
 import pathlib
 import re
+import shlex
+import sys
 
 import pytest
+from absl import flags
 
 from rlvr_jax import methods
+from rlvr_jax.training import compare, loop
+from rlvr_jax.training import config as config_lib
 
 ROOT = pathlib.Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -41,3 +47,47 @@ def test_the_readme_s_table_lists_exactly_the_catalogue():
   assert [name for name, _ in rows] == list(methods.CATALOGUE)
   for name, rest in rows:
     assert methods.CATALOGUE[name].paper in rest
+
+
+def commands(text):
+  """The shell commands of a page, and its flags added to a command."""
+  whole = text.replace("\\\n", " ")
+  found = re.findall(r"^python -m (experiments\.\w+ .*)$", whole, re.MULTILINE)
+  base = "experiments.train --config=configs/quickstart.py --workdir=x "
+  return found + [
+    base + flag for flag in re.findall(r"`(--config[^`]+)`", text)
+  ]
+
+
+README_COMMANDS = commands((ROOT / "README.md").read_text())
+
+
+@pytest.fixture
+def no_training(monkeypatch, tmp_path):
+  """Runs a command line as far as the check of its configurations."""
+  monkeypatch.chdir(ROOT)
+  monkeypatch.setattr(loop, "train", config_lib.check)
+  monkeypatch.setattr(compare, "compare", lambda *a: compare.plan(*a[:4]))
+  before = set(flags.FLAGS)
+
+  def run(command):
+    name, *argv = shlex.split(command)
+    argv = [name, *argv, f"--workdir={tmp_path / 'run'}"]
+    monkeypatch.setattr(sys, "argv", argv)  # config_flags reads it
+    sys.modules.pop(name, None)  # both programs define the same flags
+    program = importlib.import_module(name)
+    flags.FLAGS(argv)
+    return program.main()
+
+  yield run
+  flags.FLAGS.remove_flag_values(set(flags.FLAGS) - before)
+
+
+def test_the_readme_shows_both_programs():
+  programs = {command.split()[0] for command in README_COMMANDS}
+  assert programs == {"experiments.train", "experiments.compare"}
+
+
+@pytest.mark.parametrize("command", README_COMMANDS)
+def test_a_command_of_the_readme_can_be_run(command, no_training):
+  no_training(command)

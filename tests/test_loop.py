@@ -1,4 +1,5 @@
 import json
+import pathlib
 
 import jax
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import runs
 from rlvr_jax import rng
 from rlvr_jax.training import build, loop, metrics, warm_start
+from rlvr_jax.training import config as config_lib
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -94,6 +96,58 @@ def test_a_warm_start_of_another_config_is_refused(finished, folder):
   other.warm_start.steps += 1
   with pytest.raises(ValueError, match="warm_start.steps"):
     loop.train(other, folder / "other")
+
+
+def test_a_refused_run_leaves_its_folder_to_the_corrected_one(finished, folder):
+  c, run, _ = finished
+  other = c.copy_and_resolve_references()
+  other.warm_start.folder = str(run / "warm_start")
+  other.model.width += 16
+  claimed = folder / "claimed"
+  with pytest.raises(config_lib.ConfigError, match="model.width"):
+    loop.train(other, claimed)
+  other.model.width -= 16
+  config_lib.check(other, claimed)
+  assert not claimed.exists()
+
+
+def _cut(path, text):
+  with path.open("w") as file:
+    file.write(text[: len(text) // 2])
+  raise KeyboardInterrupt
+
+
+def _stop(path, target):
+  raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+  ("call", "stop"), [("write_text", _cut), ("replace", _stop)]
+)
+def test_a_kill_while_the_config_is_written_leaves_the_old_one_whole(
+  finished, monkeypatch, call, stop
+):
+  c, run, _ = finished
+  before = (run / "config.json").read_text()
+  other = c.copy_and_resolve_references()
+  other.label = "renamed"
+  with monkeypatch.context() as patch:
+    patch.setattr(pathlib.Path, call, stop)
+    with pytest.raises(KeyboardInterrupt):
+      loop.train(other, run)
+  assert (run / "config.json").read_text() == before
+  config_lib.check(c, run)
+
+
+def test_the_config_is_written_again_only_if_it_changed(tmp_path):
+  path = tmp_path / "config.json"
+  config_lib.write(path, dict(a=1))
+  first = path.stat()
+  config_lib.write(path, dict(a=1))
+  assert path.stat().st_ino == first.st_ino
+  config_lib.write(path, dict(a=2))
+  assert config_lib.read(path) == dict(a=2)
+  assert [p.name for p in tmp_path.iterdir()] == ["config.json"]
 
 
 def test_a_policy_that_diverges_stops_the_run_with_a_remedy(folder):

@@ -79,7 +79,15 @@ def test_the_clipped_surrogate_of_one_token(
   one = record([ratio], [advantage], clip=(0.2, high))
   got = objective.ppo_clip(one, NOTHING)
   np.testing.assert_allclose(got, [[loss]], rtol=1e-6)
-  assert objective.is_clipped(one).item() == is_clipped
+  assert objective.is_clipped(one, None).item() == is_clipped
+
+
+def test_only_what_the_bounds_stop_is_clipped():
+  far = record([5.0, 5.0, 0.1], [1.0, -1.0, -1.0])
+  ask = lambda s: objective.is_clipped(far.replace(surrogate=s), None).tolist()
+  assert ask(objective.ppo_clip) == [[True, False, True]]
+  assert ask(objective.clipped(dual=3.0)) == [[True, False, True]]
+  assert ask(objective.unclipped()) == [[False, False, False]]
 
 
 def test_the_dual_clip_bounds_the_loss_of_negative_advantages_only():

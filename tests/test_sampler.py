@@ -7,7 +7,7 @@ import pytest
 
 from rlvr_jax import stats
 from rlvr_jax.models import DecoderConfig, Transformer
-from rlvr_jax.sampling import distribution, sampler
+from rlvr_jax.sampling import sampler
 from rlvr_jax.types import Draw, Need
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -58,6 +58,46 @@ def rescored(batch):
   return stats.score(needs, {"policy": params()}, batch, model=MODEL)
 
 
+def log_probs(batch, temperature=1.0, top_k=12):
+  """f64[B, T, V] nats of the `top_k` likeliest tokens, by the full pass."""
+  logits = MODEL.logits(params(), MODEL.hidden(params(), batch))
+  logits = np.asarray(logits, np.float64) / temperature
+  lowest = np.sort(logits)[..., -top_k, None]
+  logits = np.where(logits < lowest, -np.inf, logits)
+  logits -= logits.max(axis=-1, keepdims=True)
+  return logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+
+
+def of_response(values, batch):
+  """[B, T] of [B, T, V]: the entry of each response token."""
+  index = np.asarray(batch.response)[..., None]
+  return np.take_along_axis(values, index, axis=-1)[..., 0]
+
+
+# A temperature for every row; of each prompt one row is greedy and one nearly.
+TEMPERATURES = np.linspace(2.0, 5.0, 24, dtype=np.float32).reshape(4, 6)
+TEMPERATURES[:, 0], TEMPERATURES[:, 1] = 0.0, 1e-3
+
+
+@functools.cache
+def heated(changed=()):
+  """Rows at TEMPERATURES; `changed` are (prompt, sample, temperature)."""
+  temperature = TEMPERATURES.copy()
+  for prompt, sample_number, value in changed:
+    temperature[prompt, sample_number] = value
+  return compiled_heat()(temperature)
+
+
+@functools.cache
+def compiled_heat():
+  return jax.jit(
+    lambda t: sampler.rollout(
+      params(), PROMPTS, VALID, (Draw("main", 6, temperature=t),),
+      jax.random.key(0), model=MODEL, length=LENGTH, ends=ENDS,
+    )
+  )  # fmt: skip
+
+
 def test_recorded_statistics_are_those_of_the_full_pass():
   batch = sample((Draw("main", 6, temperature=1.3, score_temperature=0.8),))
   found = rescored(batch)
@@ -74,12 +114,38 @@ def test_at_scoring_temperature_without_cuts_both_log_probs_agree():
 
 
 def test_sample_logp_is_of_the_truncated_renormalised_distribution():
-  batch = sample((Draw("main", 6, top_k=2),))
-  # Two tokens are left and their probabilities sum to one, so the sampled one
-  # is at least as likely as under the full distribution.
-  gain = jnp.where(batch.mask, batch.sample_logp - batch.old_logp, 0)
-  assert gain.min() >= -1e-6
-  assert gain.max() > 0.05
+  batch = sample((Draw("main", 6, temperature=1.5, top_k=3),))
+  want = of_response(log_probs(batch, 1.5, top_k=3), batch)
+  mask = np.asarray(batch.mask)
+  np.testing.assert_allclose(batch.sample_logp[mask], want[mask], atol=1e-5)
+
+
+def test_sample_logp_of_each_row_is_of_its_own_temperature():
+  batch = heated()
+  hot = TEMPERATURES.reshape(-1) >= 2.0
+  temperature = np.where(hot, TEMPERATURES.reshape(-1), 1.0)[:, None, None]
+  want = of_response(log_probs(batch, temperature), batch)
+  mask = np.asarray(batch.mask) & hot[:, None]
+  np.testing.assert_allclose(batch.sample_logp[mask], want[mask], atol=1e-5)
+
+
+def test_cold_rows_pick_the_likeliest_token_while_hot_ones_vary():
+  batch = heated()
+  greedy = log_probs(batch).argmax(-1) == np.asarray(batch.response)
+  greedy = (greedy | ~np.asarray(batch.mask)).reshape(4, 6, LENGTH)
+  assert greedy[:, :2].all() and not greedy[:, 2:].all()
+  rows = np.asarray(batch.response).reshape(4, 6, LENGTH)
+  for group in rows[:, 2:]:
+    assert len({tuple(row) for row in group}) == 4
+
+
+def test_the_temperature_of_a_row_changes_no_other_row():
+  before, after = heated(), heated(((1, 4, 0.0), (3, 0, 5.0)))
+  other = ~np.isin(np.arange(24), [6 * 1 + 4, 6 * 3 + 0])
+  for name in ("tokens", "sample_logp", "old_logp"):
+    x, y = (np.asarray(getattr(batch, name)) for batch in (before, after))
+    np.testing.assert_array_equal(x[other], y[other])
+    assert (x[~other] != y[~other]).any(axis=-1).all()
 
 
 def test_a_response_ends_with_its_end_and_the_end_counts():
@@ -154,41 +220,3 @@ def test_one_trace_serves_changing_temperatures_and_prompts():
   for t in (0.7, 1.0, 1.6):
     run(jnp.float32(t), PROMPTS + int(t))
   assert run._cache_size() == 1
-
-
-def test_draws_follow_the_distribution():
-  logits = jnp.log(jnp.array([0.5, 0.0, 0.2, 0.3]))
-  count = 40_000
-  uniforms = jax.random.uniform(jax.random.key(0), (count, 2))
-  rows = jnp.broadcast_to(logits, (count, 4))
-  tokens = distribution.draw(rows, uniforms, block=3)
-  found = np.bincount(np.asarray(tokens), minlength=4) / count
-  # Five standard deviations of a share near one half.
-  np.testing.assert_allclose(found, jnp.exp(logits), atol=5 * 0.5 / 200)
-  assert found[1] == 0
-
-
-def test_draw_never_leaves_the_support_at_the_ends_of_the_unit_interval():
-  logits = jnp.array([[-jnp.inf, 0.0, 1.0, -jnp.inf, -jnp.inf]])
-  for u in (0.0, 0.5, 1 - 2**-24):
-    uniforms = jnp.full((1, 2), u, jnp.float32)
-    for block in (2, 3, 512):
-      token = int(distribution.draw(logits, uniforms, block=block)[0])
-      assert token in (1, 2)
-
-
-def test_truncations_keep_what_their_definitions_say():
-  logits = jnp.log(jnp.array([[0.4, 0.3, 0.2, 0.1]]))
-  kept = lambda **cut: np.isfinite(
-    distribution.truncate(
-      logits, **({"top_k": 0, "top_p": 1.0, "min_p": 0.0} | cut)
-    )[0]
-  ).tolist()
-  assert kept() == [True] * 4
-  assert kept(top_k=2) == [True, True, False, False]
-  # 0.4 + 0.3 first reaches 0.6, so the token that crosses it stays.
-  assert kept(top_p=0.6) == [True, True, False, False]
-  assert kept(top_p=1e-6) == [True, False, False, False]
-  # 0.5 of the likeliest token's 0.4.
-  assert kept(min_p=0.45) == [True, True, True, False]
-  assert kept(min_p=0.6, top_k=3) == [True, True, False, False]

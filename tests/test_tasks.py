@@ -196,6 +196,12 @@ def test_prompt_width_is_the_smallest_that_fits():
     tasks.prompt_width(problems, TOKENIZER, (2, 3))
 
 
+def test_prompts_are_padded_to_few_widths_and_short_ones_to_their_own():
+  assert tasks.prompt_widths(4) == [4]
+  assert tasks.prompt_widths(100) == [100, 50, 25]
+  assert tasks.prompt_widths(1025) == [1025, 513, 257, 129]
+
+
 def test_a_demonstration_follows_its_prompt_and_ends_with_eos():
   batch = tasks.demonstration_batch(
     [problem("7=", ("1+6",))], TOKENIZER, 0, 0, prompt_width=3, response_width=6

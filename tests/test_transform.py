@@ -259,6 +259,20 @@ def test_a_schedule_blends_by_the_step():
   np.testing.assert_allclose(got.clip_high, 1.275, rtol=1e-6)
 
 
+def test_a_schedule_keeps_absent_clip_bounds_absent():
+  idle = transform.reweight("idle", lambda objective, context: 1.0)
+  open_top = record().replace(clip_high=jnp.full(MASK.shape, jnp.inf))
+  got, _ = transform.scheduled(idle, lambda step: 0.5).apply(
+    open_top, (), CONTEXT
+  )
+  assert jnp.isposinf(got.clip_high).all()
+
+
+def test_a_share_of_the_prompts_is_rounded_up_but_not_by_rounding_errors():
+  for share, prompts, want in [(0.07, 100, 7), (0.28, 25, 7), (0.5, 3, 2)]:
+    assert Draw("d", 1, prompt_fraction=share).prompts(prompts) == want
+
+
 def test_a_schedule_refuses_chains_and_owners_of_the_surrogate():
   with pytest.raises(ValueError, match=r"the chain \['a', 'b'\]"):
     transform.scheduled(chain(A, B), lambda step: 1.0)

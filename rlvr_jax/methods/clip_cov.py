@@ -90,7 +90,7 @@ def clip_cov(
       objective.advantages,
       jax.lax.stop_gradient(context.logp),
       mask,
-      mask & ~is_clipped(objective),
+      mask & ~is_clipped(objective, context),
       draw(context.key, mask.shape),
     )
     mean = lambda x: reduce.masked_mean(x.astype(jnp.float32), mask)

@@ -8,6 +8,7 @@ from rlvr_jax.objective import unclipped
 from rlvr_jax.transform import LossTransform
 
 PENALTIES = ("abs", "k1", "k2", "k3")
+ROUNDING = 1e-5  # nats; between two passes of the same policy
 
 
 def kl_cov(
@@ -63,8 +64,9 @@ def kl_cov(
     volcengine/verl, verl/trainer/ppo/core_algos.py,
     compute_policy_loss_kl_cov.
     Differs from that code: statistics are of the whole minibatch, not of the
-    micro-batch of one rank (scope_rows = k restores that). The paper writes a
-    KL divergence where the code has |d|; "k1" to "k3" are ours.
+    micro-batch of one rank (scope_rows = k restores that). |d| below 1e-5
+    nats, the rounding between two passes of one policy, counts as 0. The paper
+    writes a KL divergence where the code has |d|; "k1" to "k3" are ours.
   """
   if not 0 < fraction <= 1:
     raise ValueError(f"kl_cov.fraction = {fraction} must lie in (0, 1].")
@@ -86,7 +88,7 @@ def kl_cov(
 
   def divergence(d):
     if penalty == "abs":
-      return reduce.absolute(d)
+      return reduce.absolute(d, ROUNDING)
     if penalty == "k1":
       return -d
     if penalty == "k2":

@@ -10,6 +10,7 @@ from rlvr_jax.types import Need
 
 REF_LOGP = Need(Logp(), params=("ref",), when="rollout")
 ESTIMATORS = ("k1", "k2", "k3", "abs", "k1+", "k3+")
+ROUNDING = 1e-5  # nats; between two passes of the same policy
 
 
 def kl_penalty(
@@ -48,8 +49,10 @@ def kl_penalty(
     Schulman, Approximating KL divergence, 2020; Shao et al., DeepSeekMath,
     arXiv 2402.03300, eq. 4. Code: volcengine/verl,
     verl/trainer/ppo/core_algos.py, kl_penalty.
-    Differs from that code: "k3+" works; in the snapshot read it raises
-    NotImplementedError, because the suffix reaches the forward function.
+    Differs from that code: |d| below 1e-5 nats, the rounding between two
+    passes of one policy, counts as 0 in "abs". "k3+" works; in the
+    snapshot read it raises NotImplementedError, because the suffix reaches the
+    forward function.
   """
   if not coef >= 0:
     raise ValueError(f"kl_penalty.coef = {coef} must be >= 0.")
@@ -64,7 +67,7 @@ def kl_penalty(
     if name == "k2":
       return 0.5 * x**2
     if name == "abs":
-      return reduce.absolute(x)
+      return reduce.absolute(x, ROUNDING)
     if not clamp:
       return jnp.expm1(-x) + x
     x = reduce.clamp(x, -20.0, 20.0)

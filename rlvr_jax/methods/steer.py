@@ -112,7 +112,7 @@ def steer(
       change = -advantages / old * discriminator * (1 - p)
     else:
       ratio = jnp.exp(reduce.clamp(logp - context.batch.old_logp, -20.0, 20.0))
-      step = jnp.where(is_clipped(objective), 0.0, ratio * advantages)
+      step = jnp.where(is_clipped(objective, context), 0.0, ratio * advantages)
       if form == "theorem":
         change = -step * discriminator * (1 - p)
       else:

@@ -64,6 +64,11 @@ def make_mesh(
   return Mesh(grid, AXES)
 
 
+def row_parts(mesh: Mesh) -> int:
+  """Into how many parts rows are split: devices along data and fsdp."""
+  return mesh.shape["data"] * mesh.shape["fsdp"]
+
+
 def _spec(path, leaf, mesh: Mesh) -> P:
   """A dimension that an axis does not divide stays whole."""
   names = [getattr(k, "key", getattr(k, "name", None)) for k in path]

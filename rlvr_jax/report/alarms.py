@@ -47,7 +47,8 @@ _LIMITS = (
   _Limit(
     "guard/skipped_fraction",
     0.1,
-    "of the updates were refused as not finite; lower the learning rate.",
+    "of the updates were refused, not finite or a spike; lower the "
+    "learning rate.",
   ),
   # Our choice: no source states a limit for this estimator.
   _Limit(

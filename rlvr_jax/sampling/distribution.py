@@ -28,9 +28,11 @@ def truncate(
   """Drops unlikely tokens by setting their logits to -inf.
 
   The cuts act one after the other, each on what is left: the `top_k` likeliest
-  tokens, the smallest set of them with mass at least `top_p` (the token that
-  crosses the threshold stays), those with at least `min_p` of the likeliest
-  token's probability. Neutral Python values cost nothing.
+  tokens, the smallest set of likeliest tokens with mass at least `top_p` (the
+  token that crosses the threshold stays), those with at least `min_p` of the
+  likeliest token's probability. Of equally likely tokens the first two cuts
+  keep the lower ids, so they keep exactly as many as they say. Neutral Python
+  values cost nothing.
 
   Args:
     logits: f32[N, V] after the temperature.
@@ -43,25 +45,51 @@ def truncate(
   """
   if top_k and top_k < logits.shape[-1]:
     lowest = jax.lax.top_k(logits, top_k)[0][:, -1:]
-    logits = jnp.where(logits < lowest, -jnp.inf, logits)
+    logits = _keep(logits, lowest, top_k)
   if not (isinstance(top_p, (int, float)) and top_p >= 1):
-    ordered = -jnp.sort(-logits, axis=-1)
-    p = jax.nn.softmax(ordered, axis=-1)
-    # The mass before a token decides, so the likeliest is never dropped.
-    inside = jnp.cumsum(p, axis=-1) - p < top_p
-    lowest = jnp.where(inside, ordered, jnp.inf).min(-1, keepdims=True)
-    logits = jnp.where(logits < lowest, -jnp.inf, logits)
+    logits = _nucleus(logits, top_p)
   if not (isinstance(min_p, (int, float)) and min_p <= 0):
     relative = jnp.exp(logits - logits.max(axis=-1, keepdims=True))
     logits = jnp.where(relative < min_p, -jnp.inf, logits)
   return logits
 
 
+def _nucleus(logits: Array, top_p: Array | float) -> Array:
+  """Keeps of f32[N, V] the smallest set of likeliest tokens of mass top_p."""
+  ordered = -jnp.sort(-logits, axis=-1)
+  p = jax.nn.softmax(ordered, axis=-1)
+  # The mass before a token decides, so the likeliest is never dropped. Rounding
+  # lets that mass reach 1 before the last token: a traced 1 needs the `or`.
+  inside = (jnp.cumsum(p, axis=-1) - p < top_p) | (top_p >= 1)
+  count = inside.sum(axis=-1, keepdims=True)
+  return _keep(logits, jnp.take_along_axis(ordered, count - 1, -1), count)
+
+
+def _keep(logits: Array, lowest: Array, count: Array | int) -> Array:
+  """Keeps the `count` largest; of equals to the smallest kept, the lower ids.
+
+  Equals are counted, not compared by the ids that `top_k` returns: it orders
+  0.0 before -0.0, which are equal here.
+
+  Args:
+    logits: f32[N, V].
+    lowest: f32[N, 1] the smallest logit to keep.
+    count: i32[N, 1] or a number, tokens to keep.
+
+  Returns:
+    f32[N, V] with -inf for what is dropped; NaN stays NaN.
+  """
+  tied = logits == lowest
+  room = count - (logits > lowest).sum(axis=-1, keepdims=True)
+  late = tied & (jnp.cumsum(tied, axis=-1) > room)
+  return jnp.where((logits < lowest) | late, -jnp.inf, logits)
+
+
 def draw(logits: Array, uniforms: Array, block: int = 512) -> Array:
   """Samples by the inverse of the cumulative distribution, in two stages.
 
   The first number chooses a block of the vocabulary, the second a token of
-  that block: no [N, V] random bits as the Gumbel trick takes, and the 24 bits
+  that block: no [N, V] random bits as the Gumbel trick takes, and the 23 bits
   of a float32 uniform resolve a block, not the whole vocabulary.
 
   Args:
@@ -83,10 +111,24 @@ def draw(logits: Array, uniforms: Array, block: int = 512) -> Array:
 
 
 def _pick(weights: Array, uniform: Array) -> Array:
+  """Finds the first index whose cumulative weight exceeds the uniform's share.
+
+  The cumulative sum is added up as a tree: rounding can change it from one
+  index to the next where the weight is 0, and even lower it. So an index must
+  have weight to count, and if no cumulative sum exceeds the level (rounded up
+  to the total), the last one with weight is taken.
+
+  Args:
+    weights: f32[N, M] >= 0, some of each row positive.
+    uniform: f32[N] in [0, 1).
+
+  Returns:
+    i32[N] indices of positive weight.
+  """
+  size = weights.shape[-1]
+  index = jnp.arange(size, dtype=jnp.int32)
   cumulative = jnp.cumsum(weights, axis=-1)
   level = (uniform * cumulative[:, -1])[:, None]
-  index = (cumulative <= level).sum(axis=-1).astype(jnp.int32)
-  # Rounding can push the level to the total: fall back to a token that has
-  # probability, the last one.
-  last = weights.shape[-1] - 1 - jnp.argmax(weights[:, ::-1] > 0, axis=-1)
-  return jnp.minimum(index, last.astype(jnp.int32))
+  drawable = weights > 0
+  found = jnp.where(drawable & (cumulative > level), index, size).min(axis=-1)
+  return jnp.minimum(found, jnp.where(drawable, index, 0).max(axis=-1))

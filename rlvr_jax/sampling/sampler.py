@@ -6,7 +6,6 @@ three things are recorded: its log-prob under the distribution really sampled,
 the policy's log-prob at the scoring temperature, and the policy's entropy.
 """
 
-import math
 from typing import NamedTuple
 
 import jax
@@ -79,7 +78,7 @@ def rollout(
   blocks = []
   first_group = 0
   for number, draw in enumerate(draws):
-    count = math.ceil(draw.prompt_fraction * prompts.shape[0])
+    count = draw.prompts(prompts.shape[0])
     part = Cache(
       cache.keys[:, :count], cache.values[:, :count], cache.valid[:count]
     )

@@ -9,6 +9,7 @@ from rlvr_jax.tasks.encode import (
   demonstration_batch,
   encode_prompts,
   prompt_width,
+  prompt_widths,
 )
 from rlvr_jax.tasks.gym import reasoning_gym_task
 from rlvr_jax.tasks.tokenizer import CharTokenizer, Tokenizer
@@ -23,6 +24,7 @@ __all__ = [
   "load",
   "max_lengths",
   "prompt_width",
+  "prompt_widths",
   "prompts_at",
   "reasoning_gym_task",
   "split_task",

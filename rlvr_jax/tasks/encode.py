@@ -8,6 +8,21 @@ from rlvr_jax.tasks.base import Problem
 from rlvr_jax.tasks.tokenizer import Tokenizer
 
 
+def prompt_widths(longest: int, count: int = 4, least: int = 16) -> list[int]:
+  """The few widths prompts are padded to, so that little is compiled.
+
+  Args:
+    longest: the longest prompt, tokens.
+    count: widths at most.
+    least: no width but the longest itself is below it, tokens.
+
+  Returns:
+    `longest` and its halves, quarters, ..., rounded up, largest first.
+  """
+  halves = [-(-longest // 2**i) for i in range(count)]
+  return halves[:1] + [width for width in halves[1:] if width >= least]
+
+
 def prompt_width(
   problems: Sequence[Problem], tokenizer: Tokenizer, widths: Sequence[int]
 ) -> int:

@@ -64,7 +64,7 @@ def build(config: ConfigDict) -> Run:
   settings = _settings(config, task)
   chain = config_lib.build_chain(config)
   programs = Programs(model, chain, optimizer(config), settings, mesh)
-  _check_rows(programs)
+  _check_rows(config, programs)
   e = config.evaluation
   widths = (settings.prompt_width, settings.length)
   how = Evaluation(e.samples, tuple(e.ks), e.temperature, *widths)
@@ -74,9 +74,17 @@ def build(config: ConfigDict) -> Run:
   )
 
 
-def _check_rows(programs: Programs) -> None:
+def _check_rows(config: ConfigDict, programs: Programs) -> None:
   """Rows must fall apart evenly into minibatches, slices and devices."""
-  s, devices = programs.settings, programs.mesh.size
+  s, devices = programs.settings, mesh_lib.row_parts(programs.mesh)
+  for name in ("rollout.prompts", "warm_start.batch"):
+    section, field = name.split(".")
+    if config[section][field] % devices:
+      raise config_lib.ConfigError(
+        f"config.{name} = {config[section][field]} must be a multiple of the "
+        f"{devices} devices that rows are split over (data x fsdp of "
+        "config.mesh)."
+      )
   sampled, trained = programs.rows()
   parts = s.updates * s.slices * devices
   if sampled % devices or trained % parts:

@@ -17,7 +17,7 @@ def run(main: Callable[[], None]) -> None:
 
   def guarded(argv: list[str]) -> None:
     if len(argv) > 1:
-      raise app.UsageError(f"unexpected arguments: {argv[1:]}")
+      _stop(f"unexpected arguments {argv[1:]}; write --flag=value.")
     if not flags.FLAGS["verbosity"].present:
       logging.set_verbosity(logging.WARNING)  # Orbax is talkative.
     try:
@@ -31,13 +31,31 @@ def run(main: Callable[[], None]) -> None:
 def _parse(argv: list[str]) -> list[str]:
   """The flags; config files run here and may raise, too."""
   try:
-    return flags.FLAGS(argv)
-  except (flags.Error, AttributeError, ValueError, TypeError) as error:
+    left = flags.FLAGS(argv)
+    # A file that is not there is told only when a field is read.
+    _ = flags.FLAGS["config"].value.seed
+    return left
+  except (
+    flags.Error,
+    AttributeError,
+    LookupError,
+    OSError,
+    TypeError,
+    ValueError,
+  ) as error:
     given = " ".join(argv[1:])
     _stop(
-      f"cannot use {given}\n{_last_words(str(error))}\n"
+      f"cannot use {given}\n{_told(error)}\n"
       "--help lists the flags, configs/default.py every field with its range."
     )
+
+
+def _told(error: Exception) -> str:
+  """What an error says; that of a missing field may be its bare name."""
+  words = _last_words(str(error))
+  if words.isidentifier():
+    return f"the configuration has no field {words!r}"
+  return words
 
 
 def _last_words(text: str) -> str:

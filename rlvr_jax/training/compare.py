@@ -1,15 +1,16 @@
 """Runs several methods and seeds one after the other and reports on them."""
 
+import difflib
 import os
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import tabulate
 from ml_collections import ConfigDict
 
 from rlvr_jax import methods, report
+from rlvr_jax.training import build, loop, warm_start
 from rlvr_jax.training import config as config_lib
-from rlvr_jax.training import loop
 
 Make = Callable[[str], ConfigDict]
 
@@ -23,7 +24,8 @@ def plan(
   """The configuration of every run, by folder name.
 
   Runs of a seed share one warm start. One seed gives folders named after the
-  methods, several give `method-seed1`.
+  methods, several give `method-seed1`. A hyper-parameter set for one method is
+  left out of the runs without it; if no run has the method, it is refused.
 
   Args:
     make: method name to its configuration.
@@ -35,22 +37,91 @@ def plan(
     Folder name to configuration, in the order they will run.
 
   Raises:
-    ValueError: an unknown method, or a wrong configuration.
+    ConfigError: an unknown method, or wrong configurations, all told.
   """
   names = list(methods.CATALOGUE) if list(names) == ["all"] else list(names)
-  runs = {}
+  _check_names(names, seeds)
+  workdir, runs = pathlib.Path(workdir), {}
   for seed in seeds:
     for name in names:
-      if name not in methods.CATALOGUE:
-        methods.make(name)  # tells the nearest one
       config = make(name)
       config.seed, config.label = seed, name
-      shared = pathlib.Path(workdir).absolute() / f"warm_start-seed{seed}"
+      shared = workdir.absolute() / f"warm_start-seed{seed}"
       config.warm_start.folder = os.fspath(shared)
-      folder = name if len(seeds) == 1 else f"{name}-seed{seed}"
-      config_lib.check(config, pathlib.Path(workdir) / folder)
-      runs[folder] = config
+      runs[name if len(seeds) == 1 else f"{name}-seed{seed}"] = config
+  _leave_out(runs.values())
+  _check(runs, workdir)
   return runs
+
+
+def _check_names(names: Sequence[str], seeds: Sequence[int]) -> None:
+  problems = []
+  for name in names:
+    if name not in methods.CATALOGUE:
+      near = difflib.get_close_matches(name, methods.CATALOGUE, n=1)
+      hint = f" (did you mean {near[0]!r}?)" if near else ""
+      problems.append(
+        f"--methods: no method named {name!r}{hint}; choose from "
+        f"{sorted(methods.CATALOGUE)}, or give all alone."
+      )
+  for flag, values in (("methods", names), ("seeds", seeds)):
+    if not values or len(set(values)) < len(values):
+      problems.append(
+        f"--{flag} = {list(values)} must name at least one, each once."
+      )
+  config_lib.refuse(problems)
+
+
+def _leave_out(configs: Collection[ConfigDict]) -> None:
+  """Drops from each run what only other runs of the comparison use."""
+  used = {name for config in configs for name in config.chain}
+  for config in configs:
+    for name in used.difference(config.chain).intersection(config):
+      with config.unlocked():
+        del config[name]
+
+
+def _check(runs: dict[str, ConfigDict], workdir: pathlib.Path) -> None:
+  """Raises the problems of all runs, those that several share once."""
+  where = {}
+  for folder, config in runs.items():
+    for problem in config_lib.problems(config, workdir / folder):
+      where.setdefault(problem, []).append(folder)
+  config_lib.refuse([f"{', '.join(f)}: {p}" for p, f in where.items()])
+
+
+def rehearse(runs: dict[str, ConfigDict], workdir: pathlib.Path) -> None:
+  """Builds the runs of one seed, so that none is refused after others ran.
+
+  What `check` cannot tell, such as the rows of a method's own draws, is the
+  same for every seed.
+
+  Args:
+    runs: of `plan`.
+    workdir: of the comparison.
+
+  Raises:
+    ConfigError: a run cannot be built, or has another warm start.
+  """
+  first = next(iter(runs.values()))
+  made = {}
+  for folder, config in runs.items():
+    warm_start.check(config, workdir / folder)
+    _check_shared(folder, config, made)
+    if config.seed == first.seed:
+      with config_lib.building():
+        build.build(config)
+
+
+def _check_shared(folder: str, config: ConfigDict, made: dict) -> None:
+  """Runs of a seed begin with one warm start; `made` remembers them."""
+  own = warm_start.identity(config)
+  differ = config_lib.differences(made.setdefault(config.seed, own), own)
+  if differ:
+    raise config_lib.ConfigError(
+      f"{folder} differs from the runs before it in {differ}, but the runs of "
+      "a comparison share their warm start; compare those in another --workdir."
+    )
 
 
 def compare(
@@ -77,6 +148,7 @@ def compare(
   """
   workdir = pathlib.Path(workdir)
   runs = plan(make, names, seeds, workdir)
+  rehearse(runs, workdir)
   for folder, config in runs.items():
     loop.train(config, workdir / folder)
   found = [report.read(workdir / folder) for folder in runs]

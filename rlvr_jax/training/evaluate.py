@@ -85,6 +85,6 @@ class Evaluator:
 
 def _padded(x: np.ndarray, mesh: jax.sharding.Mesh) -> Array:
   """X on the mesh, its rows repeated at the end until the devices fit."""
-  extra = -len(x) % mesh.size
+  extra = -len(x) % mesh_lib.row_parts(mesh)
   x = np.concatenate([x, x[np.arange(extra) % len(x)]])
   return jax.device_put(jnp.asarray(x), mesh_lib.by_row(mesh))

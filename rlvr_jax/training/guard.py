@@ -15,9 +15,9 @@ from rlvr_jax.types import Array, PyTree
 class GuardState(NamedTuple):
   """What the guard remembers."""
 
-  norms: Array  # f32[window] gradient norms of the last accepted updates
-  accepted: Array  # i32[] updates accepted so far
-  consecutive: Array  # i32[] refused in a row
+  norms: Array  # f32[window] last accepted gradient norms that are not 0
+  remembered: Array  # i32[] norms remembered so far, forgotten ones included
+  consecutive: Array  # i32[] refused in a row; gradients of 0 do not count
   refused: Array  # i32[] refused so far
 
 
@@ -45,7 +45,7 @@ def accepts(
       remembered ones is a spike.
   """
   window = state.norms.shape[0]
-  known = jnp.minimum(state.accepted, window)
+  known = jnp.minimum(state.remembered, window)
   used = jnp.arange(window) < known
   count = jnp.maximum(known, 1)
   mean = state.norms.sum() / count
@@ -56,13 +56,18 @@ def accepts(
 
 
 def advance(state: GuardState, ok: Array, norm: Array) -> GuardState:
-  """The guard after an update was accepted or refused."""
-  place = state.accepted % state.norms.shape[0]
-  norms = jnp.where(ok, state.norms.at[place].set(norm), state.norms)
+  """The guard after an update was accepted or refused.
+
+  A gradient of 0, as when every group is equally right, says nothing about
+  what is usual: remembered, it would make the next real one a spike.
+  """
+  usual = ok & (norm > 0)
+  place = state.remembered % state.norms.shape[0]
+  norms = jnp.where(usual, state.norms.at[place].set(norm), state.norms)
   return GuardState(
     norms=norms,
-    accepted=state.accepted + ok,
-    consecutive=jnp.where(ok, 0, state.consecutive + 1),
+    remembered=state.remembered + usual,
+    consecutive=jnp.where(usual, 0, state.consecutive + ~ok),
     refused=state.refused + ~ok,
   )
 

@@ -1,6 +1,5 @@
 """The whole loop: warm start, then sample, grade, prepare, update, measure."""
 
-import json
 import os
 import pathlib
 import time
@@ -42,11 +41,13 @@ def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
     FloatingPointError: too many updates in a row were refused.
   """
   config_lib.check(config, workdir)
-  run = build(config)
+  with config_lib.building():
+    run = build(config)
   workdir = pathlib.Path(workdir).absolute()
+  warm_start.check(config, workdir)
+  # A refused run must not claim the folder: nothing is written before here.
   workdir.mkdir(parents=True, exist_ok=True)
-  note = json.dumps(config_lib.plain(config), indent=2)
-  (workdir / "config.json").write_text(note)
+  config_lib.write(workdir / "config.json", config_lib.plain(config))
   widths = (run.programs.settings.prompt_width, run.programs.settings.length)
   ref = warm_start.load_or_train(
     config, workdir, run.task, run.programs.model, run.mesh, widths, run.key
@@ -197,6 +198,8 @@ def _prompts(run: Run, cursor: int):
   s, train = run.programs.settings, run.task.train
   places = tasks.prompts_at(run.config.seed, cursor, s.prompts, len(train))
   problems = [train[i] for i in places]
-  arrays = tasks.encode_prompts(problems, run.task.tokenizer, s.prompt_width)
+  tokenizer, widths = run.task.tokenizer, tasks.prompt_widths(s.prompt_width)
+  width = tasks.prompt_width(problems, tokenizer, widths)
+  arrays = tasks.encode_prompts(problems, tokenizer, width)
   rows = mesh_lib.by_row(run.mesh)
   return problems, [jax.device_put(np.asarray(x), rows) for x in arrays]

@@ -61,7 +61,7 @@ def rollout(batch: TokenBatch, entropy: Array, eos: int) -> dict[str, Array]:
   }
 
 
-def mismatch(logp: Array, batch: TokenBatch) -> dict[str, Array]:
+def mismatch(logp: Array, sampled: Array, mask: Array) -> dict[str, Array]:
   """How far the trainer's log-probs are from the sampler's, same parameters.
 
   Means something only on the first update after a rollout. All are 0 where
@@ -69,7 +69,8 @@ def mismatch(logp: Array, batch: TokenBatch) -> dict[str, Array]:
 
   Args:
     logp: f32[B, T] nats, the trainer's; d is their excess over the sampler's.
-    batch: holds the sampler's log-probs.
+    sampled: f32[B, T] nats, the sampler's, at the same temperature.
+    mask: bool[B, T] counted tokens.
 
   Returns:
     f32[] by metric name: `max` and `mean` of |d|; `kl` and `k3`, the estimators
@@ -77,34 +78,32 @@ def mismatch(logp: Array, batch: TokenBatch) -> dict[str, Array]:
     exp(2d) - 1 of the chi-square divergence; the distance of the tokens'
     probabilities and their correlation; perplexities.
   """
-  d = reduce.clamp(jnp.where(batch.mask, logp - batch.old_logp, 0), -20.0, 20.0)
-  mean = lambda x: reduce.masked_mean(x, batch.mask)
+  d = reduce.clamp(jnp.where(mask, logp - sampled, 0), -20.0, 20.0)
+  mean = lambda x: reduce.masked_mean(x, mask)
   return {
-    "mismatch/max": reduce.masked_max(jnp.abs(d), batch.mask),
+    "mismatch/max": reduce.masked_max(jnp.abs(d), mask),
     "mismatch/mean": mean(jnp.abs(d)),
     "mismatch/kl": mean(-d),
     "mismatch/k3": mean(jnp.expm1(d) - d),
     "mismatch/chi2": mean(jnp.expm1(2 * d)),
-    **_mismatch_of_probabilities(logp, batch),
-    **_mismatch_of_responses(logp, d, batch),
+    **_mismatch_of_probabilities(logp, sampled, mask),
+    **_mismatch_of_responses(logp, sampled, d, mask),
   }
 
 
-def _mismatch_of_probabilities(logp, batch):
+def _mismatch_of_probabilities(logp, sampled, mask):
   """|p - q| of the sampled tokens, and Pearson's correlation of p and q.
 
   The correlation is 0 where p or q does not vary.
   """
-  p, q = jnp.exp(logp), jnp.exp(batch.old_logp)
+  p, q = jnp.exp(logp), jnp.exp(sampled)
   apart = jnp.abs(p - q)
-  var = lambda x, ddof=0: reduce.masked_var(x, batch.mask, ddof)
-  both = reduce.masked_mean(
-    reduce.centred_product(p, q, batch.mask), batch.mask
-  )
+  var = lambda x, ddof=0: reduce.masked_var(x, mask, ddof)
+  both = reduce.masked_mean(reduce.centred_product(p, q, mask), mask)
   scale = jnp.sqrt(var(p)) * jnp.sqrt(var(q))
   return {
-    "mismatch/probability_mean": reduce.masked_mean(apart, batch.mask),
-    "mismatch/probability_max": reduce.masked_max(apart, batch.mask),
+    "mismatch/probability_mean": reduce.masked_mean(apart, mask),
+    "mismatch/probability_max": reduce.masked_max(apart, mask),
     "mismatch/probability_std": jnp.sqrt(var(apart, ddof=1)),
     "mismatch/probability_correlation": jnp.where(
       scale > 0, both / jnp.where(scale > 0, scale, 1), 0
@@ -112,14 +111,14 @@ def _mismatch_of_probabilities(logp, batch):
   }
 
 
-def _mismatch_of_responses(logp, d, batch):
+def _mismatch_of_responses(logp, sampled, d, mask):
   """Means over responses, each of the same weight whatever its length."""
-  length = reduce.row_length(batch.mask)
-  total = lambda x: jnp.where(batch.mask, x, 0).sum(axis=1)
+  length = reduce.row_length(mask)
+  total = lambda x: jnp.where(mask, x, 0).sum(axis=1)
   per_token = lambda x: total(x) / jnp.maximum(length, 1)
   mean = lambda x: reduce.masked_mean(x, length > 0)
   return {
     "mismatch/trainer_perplexity": mean(jnp.exp(-per_token(logp))),
-    "mismatch/sampler_perplexity": mean(jnp.exp(-per_token(batch.old_logp))),
+    "mismatch/sampler_perplexity": mean(jnp.exp(-per_token(sampled))),
     "mismatch/perplexity_ratio": mean(jnp.exp(-per_token(d))),
   }

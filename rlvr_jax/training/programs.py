@@ -1,7 +1,6 @@
 """The compiled programs of a run: sample, prepare, update. One trace each."""
 
 import functools
-import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -10,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from rlvr_jax import objective, rng, stats
+from rlvr_jax import objective, reduce, rng, stats
 from rlvr_jax.models import mesh as mesh_lib
 from rlvr_jax.models.decoder import Transformer
 from rlvr_jax.sampling import sampler
@@ -24,6 +23,9 @@ from rlvr_jax.types import (
   PyTree,
   TokenBatch,
 )
+
+# Stat of a rescored batch: what the sampler itself said, f32[B, T] nats.
+SAMPLED = "sampled"
 
 
 class Settings(NamedTuple):
@@ -98,7 +100,7 @@ class Programs:
       return ()
 
     jax.eval_shape(plan, jax.eval_shape(self._method_state))
-    count = lambda d: math.ceil(d.prompt_fraction * self.settings.prompts)
+    count = lambda d: d.prompts(self.settings.prompts)
     return tuple(Block(d.name, count(d), d.per_prompt) for d in planned)
 
   @property
@@ -180,10 +182,10 @@ class Programs:
   def _score(self, batch, state, ref):
     s = self.settings
     wanted = [n for n in self.method.needs if n.when == "rollout"]
+    known = batch.stats | {sampler.OLD_LOGP.key: batch.old_logp}
     if s.rescore:
       wanted += [sampler.OLD_LOGP, sampler.ENTROPY]
-      batch = batch.replace(stats={})
-    known = batch.stats | {sampler.OLD_LOGP.key: batch.old_logp}
+      known = {}
     missing = tuple(n for n in dict.fromkeys(wanted) if n.key not in known)
     if missing:
       known |= gradient.score(
@@ -194,6 +196,8 @@ class Programs:
         slices=s.slices,
         chunk=s.chunk,
       )
+    if s.rescore:
+      known[SAMPLED] = batch.old_logp
     return batch.replace(old_logp=known[sampler.OLD_LOGP.key], stats=known)
 
   def _prepare(self, state, batch, reward, known):
@@ -205,6 +209,9 @@ class Programs:
     )
     entropy = batch.stats[sampler.ENTROPY.key]
     measured = measures.rollout(batch, entropy, self.settings.ends.eos)
+    if self.settings.rescore:
+      sampled = batch.stats[SAMPLED]
+      measured |= measures.mismatch(batch.old_logp, sampled, batch.mask)
     clock = Clock(state.step, 0, self._key(state))
     edit = objective.prepare(self.method, self.draws)
     batch, method_state = edit(batch, state.method, clock)
@@ -223,8 +230,10 @@ class Programs:
       scale=s.scale,
       draws=self.draws,
     )
+    if not s.rescore:  # or it was measured against the scored ones
+      loss_fn = with_mismatch(loss_fn)
     (loss, (method_state, metrics)), grads = gradient.loss_and_gradient(
-      with_mismatch(loss_fn),
+      loss_fn,
       (stats.LOGP, *needs),
       self._params(state, ref),
       batch,
@@ -261,14 +270,18 @@ class Programs:
     return state, metrics
 
   def _minibatch(self, batch, clock):
-    """The rows of one minibatch; a fresh shuffle every step."""
-    rows = batch.mask.shape[0]
+    """The rows of one minibatch; groups are shuffled afresh every step.
+
+    Rows of a group stay together, so that methods can compare them in `apply`
+    too; a group is cut only where the size of a minibatch cuts it.
+    """
     key = rng.key(clock.key, rng.Purpose.SHUFFLE, clock.step)
-    size = rows // self.settings.updates
-    order = jax.random.permutation(key, rows).reshape(-1, size)[clock.update]
+    order = shuffled(batch.group, key)
+    order = order.reshape(self.settings.updates, -1)[clock.update]
     where = mesh_lib.by_row(self.mesh)
     take = lambda x: jax.lax.with_sharding_constraint(x[order], where)
-    return jax.tree.map(take, batch)
+    batch = jax.tree.map(take, batch)
+    return batch.replace(group=reduce.renumbered(batch.group))
 
   def _slow(self, ema, params):
     if ema is None:
@@ -280,13 +293,25 @@ class Programs:
     return jax.random.wrap_key_data(state.key)
 
 
+def shuffled(group: Array, key: Array) -> Array:
+  """i32[B]: row numbers, groups in random order, each in one piece."""
+  rows = jnp.arange(group.shape[0])
+  alone = group.shape[0] + rows  # rows without a group move on their own
+  unit = jnp.where(group < 0, alone, group)
+  rank = jax.random.permutation(key, 2 * group.shape[0])
+  return jnp.argsort(rank[unit], stable=True)
+
+
 def with_mismatch(loss_fn: objective.LossFn) -> objective.LossFn:
   """Adds the sampler-trainer mismatch to the metrics of a loss."""
 
   def wrapped(found, batch, state, clock):
     total, (state, metrics) = loss_fn(found, batch, state, clock)
     logp = jax.lax.stop_gradient(found[stats.LOGP.key])
-    return total, (state, metrics | measures.mismatch(logp, batch))
+    return total, (
+      state,
+      metrics | measures.mismatch(logp, batch.old_logp, batch.mask),
+    )
 
   return wrapped
 

@@ -1,7 +1,6 @@
 """The supervised warm start: next-token training on demonstrations."""
 
 import functools
-import json
 import os
 import pathlib
 
@@ -131,6 +130,31 @@ def identity(config: ConfigDict) -> dict:
   return found
 
 
+def check(config: ConfigDict, workdir: str | os.PathLike) -> None:
+  """Raises if the warm start would be refused; writes nothing.
+
+  Args:
+    config: of the run.
+    workdir: of the run.
+
+  Raises:
+    ConfigError: the folder holds the warm start of another configuration.
+  """
+  folder = _folder(config, workdir)
+  if not config.warm_start.steps or not (folder / "config.json").exists():
+    return
+  checkpoints = Checkpoints(folder / "params", keep=1)
+  # A note without parameters is of a warm start that was stopped.
+  if checkpoints.latest() is not None:
+    _check_note(folder / "config.json", identity(config))
+  checkpoints.close()
+
+
+def _folder(config: ConfigDict, workdir: str | os.PathLike) -> pathlib.Path:
+  folder = config.warm_start.folder or os.path.join(workdir, "warm_start")
+  return pathlib.Path(folder).absolute()
+
+
 def load_or_train(
   config: ConfigDict,
   workdir: str | os.PathLike,
@@ -152,13 +176,12 @@ def load_or_train(
   if not config.warm_start.steps:
     params = model.init(rng.key(key, rng.Purpose.INIT))
     return jax.device_put(params, mesh_lib.shardings(params, mesh))
-  folder = config.warm_start.folder or os.path.join(workdir, "warm_start")
-  folder = pathlib.Path(folder).absolute()
+  folder = _folder(config, workdir)
   note = folder / "config.json"
   checkpoints = Checkpoints(folder / "params", keep=1)
   if checkpoints.latest() is None:
     params = train(config, task, model, mesh, widths, key)
-    note.write_text(json.dumps(identity(config), indent=2))
+    config_lib.write(note, identity(config))
     checkpoints.save(config.warm_start.steps, params)
   else:
     _check_note(note, identity(config))
@@ -175,7 +198,7 @@ def load_or_train(
 
 
 def _check_note(note: pathlib.Path, wanted: dict) -> None:
-  differ = config_lib.differences(json.loads(note.read_text()), wanted)
+  differ = config_lib.differences(config_lib.read(note), wanted)
   if differ:
     raise config_lib.ConfigError(
       f"the warm start in {note.parent} was made with other values of "

@@ -135,7 +135,9 @@ def check_metrics(vectors: Mapping[str, np.ndarray]) -> None:
 def _check_step(where: str, case: common.Case) -> None:
   got = _of_update(case) | _of_rollout(case)
   batch = _batch(case, sample="rollout_log_prob")
-  mismatch = measures.mismatch(jnp.asarray(case.inputs["old_log_prob"]), batch)
+  mismatch = measures.mismatch(
+    jnp.asarray(case.inputs["old_log_prob"]), batch.old_logp, batch.mask
+  )
   got |= {theirs: mismatch[ours] for theirs, ours in _MISMATCH.items()}
   pending = set(PENDING)
   if not case.inputs["response_mask"].any(axis=1).all():

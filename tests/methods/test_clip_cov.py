@@ -39,7 +39,7 @@ def chosen(old, logp, advantages, mask, key):
   weights = lambda m: m.apply(record, (), context)[0].weights
   some = weights(clip_cov(fraction=0.15, low=0.0, high=5.0))
   every = weights(clip_cov(fraction=1.0, low=0.0, high=5.0))
-  return some == 0, every == 0, objective.is_clipped(record)
+  return some == 0, every == 0, objective.is_clipped(record, None)
 
 
 def test_as_many_candidates_are_dropped_as_the_fraction_says():

@@ -1,0 +1,216 @@
+"""Rules between the fields of a configuration.
+
+Each is tested when the fields it reads are right by themselves, so that one
+mistake hides no other.
+"""
+
+import difflib
+from collections.abc import Callable, Container, Iterator, Sequence
+
+from rlvr_jax import methods
+from rlvr_jax.models import mesh
+from rlvr_jax.tasks import configs as task_configs
+from rlvr_jax.training import hyper
+from rlvr_jax.transform import LossTransform
+
+# The bounds of configs/default.py; a method with its own would ignore others.
+CLIP = 0.2
+# Tells whether a task takes its options, without loading it.
+TASKS = {"split": task_configs.split_config, "sum": task_configs.sum_config}
+
+Rule = Callable[..., Iterator[str]]
+_RULES: list[tuple[tuple[str, ...], Rule]] = []
+
+
+def problems(
+  config: dict, flat: dict[str, object], wrong: Container[str]
+) -> Iterator[str]:
+  """One line for every rule that a configuration breaks.
+
+  Args:
+    config: as a plain dict.
+    flat: the same with dotted names.
+    wrong: names of fields that are missing or wrong by themselves.
+  """
+  if "chain" not in wrong:
+    yield from _methods(config, wrong)
+    yield from _unused(config, wrong)
+  for names, rule in _RULES:
+    if not any(name in wrong for name in names):
+      yield from rule(*(flat[name] for name in names))
+
+
+def _methods(config: dict, wrong: Container[str]) -> Iterator[str]:
+  sound = []
+  for name in config["chain"]:
+    if name in wrong:
+      continue
+    told = list(_method(name, config.get(name, {})))
+    yield from told
+    if not told:
+      sound.append(name)
+  if sound:
+    yield from _composed(config, sound, wrong)
+
+
+def _method(name: str, values: dict) -> Iterator[str]:
+  if "," in name:
+    parts = [p.strip() for p in name.split(",")]
+    yield (
+      f"config.chain holds the one name {name!r}, no method is called that; "
+      f'write --config.chain="({", ".join(map(repr, parts))})".'
+    )
+  else:
+    yield from hyper.problems(name, values)
+
+
+def _unused(config: dict, wrong: Container[str]) -> Iterator[str]:
+  """Hyper-parameters that somebody set for a method outside the chain."""
+  names = config["chain"]
+  for name in methods.CATALOGUE:
+    if name in names or name in wrong:
+      continue
+    values = hyper.changed(name, config.get(name, {}))
+    if values:
+      yield (
+        f"config.{name} sets {values}, but {name!r} is not in config.chain = "
+        f"{names}; add it to the chain or remove the sub-dict."
+      )
+
+
+def _composed(
+  config: dict, names: Sequence[str], wrong: Container[str]
+) -> Iterator[str]:
+  """What the methods of a chain say together."""
+  try:
+    transform = hyper.chain_of(config, names)
+  except ValueError as error:
+    yield f"config.chain: {error}"
+    return
+  yield from _ema(config, transform, wrong)
+  yield from _bounds(config, transform, wrong)
+
+
+def _ema(
+  config: dict, transform: LossTransform, wrong: Container[str]
+) -> Iterator[str]:
+  needs_ema = any("ema" in need.params for need in transform.needs)
+  if not needs_ema or "train.ema_decay" in wrong:
+    return
+  if not config["train"]["ema_decay"]:
+    yield (
+      "config.train.ema_decay = 0, but the chain needs the slow copy 'ema'; "
+      "set a decay in (0, 1)."
+    )
+
+
+def _bounds(
+  config: dict, transform: LossTransform, wrong: Container[str]
+) -> Iterator[str]:
+  for field in ("clip_low", "clip_high"):
+    owner = next((p.name for p in transform.parts if field in p.owns), None)
+    if owner is None or f"loss.{field}" in wrong:
+      continue
+    value = config["loss"][field]
+    if value != CLIP:
+      yield (
+        f"config.loss.{field} = {value} has no effect, because {owner!r} sets "
+        f"the bounds; set config.{owner} instead and leave this at {CLIP}."
+      )
+
+
+def _reads(*names: str) -> Callable[[Rule], Rule]:
+  """A rule whose arguments are these fields."""
+
+  def add(rule):
+    _RULES.append((names, rule))
+    return rule
+
+  return add
+
+
+@_reads("model.heads", "model.kv_heads")
+def _heads(heads, kv_heads):
+  if heads % kv_heads:
+    yield (
+      f"config.model.heads = {heads} must be a multiple of "
+      f"config.model.kv_heads = {kv_heads}."
+    )
+
+
+@_reads("model.head_dim")
+def _head_dim(head_dim):
+  if head_dim % 2:
+    yield f"config.model.head_dim = {head_dim} must be even."
+
+
+@_reads(
+  "rollout.prompts", "rollout.per_prompt", "train.updates", "train.slices"
+)
+def _rows(prompts, per_prompt, updates, slices):
+  rows, parts = prompts * per_prompt, updates * slices
+  if rows % parts:
+    yield (
+      f"config.rollout.prompts x per_prompt = {prompts} x {per_prompt} = "
+      f"{rows} rows do not divide into config.train.updates x slices = "
+      f"{updates} x {slices}; choose per_prompt so that {parts} divides the "
+      "rows, or fewer parts."
+    )
+
+
+@_reads("loss.aggregation", "loss.scale")
+def _scale(aggregation, scale):
+  reads = "seq-mean-token-sum-norm"
+  if scale and aggregation != reads:
+    yield (
+      f"config.loss.scale = {scale} has no effect with config.loss.aggregation "
+      f"= {aggregation!r}; leave it at 0, or choose {reads!r}."
+    )
+
+
+@_reads("evaluation.ks", "evaluation.samples")
+def _ks(ks, samples):
+  over = [k for k in ks if k > samples]
+  if over:
+    yield (
+      f"config.evaluation.ks = {ks}: pass@{over[0]} needs at least {over[0]} "
+      f"samples, config.evaluation.samples = {samples}; raise it."
+    )
+
+
+@_reads("task.name", "task.options", "seed")
+def _task(name, options, seed):
+  if name in TASKS:
+    yield from _task_options(name, options, seed)
+  elif not name.startswith("gym:"):  # Those tell when they are built.
+    near = difflib.get_close_matches(name, TASKS, n=1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    yield (
+      f"config.task.name = {name!r} is no task{hint}; choose one of "
+      f"{[*TASKS, 'gym:<dataset>']}."
+    )
+
+
+def _task_options(name: str, options: dict, seed: int) -> Iterator[str]:
+  takes = hyper.declared(TASKS[name])
+  takes.pop("seed")
+  told = list(hyper.misfits("task.options", takes, options))
+  told += [
+    f"config.task.options.{key} = {options[key]!r} is no option of {name!r}; "
+    f"it takes {list(takes)}."
+    for key in options.keys() - takes.keys()
+  ]
+  yield from told
+  if not told:
+    try:
+      TASKS[name](seed=seed, **options)
+    except ValueError as error:
+      yield f"config.task.options = {options}: {error}"
+
+
+@_reads("mesh.data", "mesh.fsdp", "mesh.tensor")
+def _mesh(data, fsdp, tensor):
+  try:
+    mesh.make_mesh(data, fsdp, tensor)
+  except ValueError as error:
+    yield f"config.mesh: {error}"
