@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 Array = jax.Array
+ROUNDING = 1e-5  # nats; between two passes of the same policy
 
 
 def masked_mean(x: Array, mask: Array) -> Array:

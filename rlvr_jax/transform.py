@@ -277,8 +277,9 @@ def scheduled(
     )
 
   def blend(old, new, strength):
-    # Double where: inf - inf of absent clip bounds would be NaN.
-    change = jnp.where(new == old, 0.0, new) - jnp.where(new == old, 0.0, old)
+    # Absent clip bounds stay absent: inf - inf would be NaN.
+    absent = jnp.isinf(new) & (new == old)
+    change = jnp.where(absent, 0.0, new - old)
     mixed = old + strength * change
     return jnp.where(strength <= 0, old, jnp.where(strength >= 1, new, mixed))
 

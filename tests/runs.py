@@ -8,6 +8,7 @@ import sys
 import jax
 import numpy as np
 import optax
+import pytest
 from ml_collections import ConfigDict
 
 from configs import default
@@ -15,6 +16,7 @@ from rlvr_jax import methods, tasks
 from rlvr_jax.models import DecoderConfig, Transformer
 from rlvr_jax.models.mesh import make_mesh
 from rlvr_jax.sampling import sampler
+from rlvr_jax.training import config as config_lib
 from rlvr_jax.training.programs import Programs, Settings
 from rlvr_jax.training.state import layout
 from rlvr_jax.transform import chain
@@ -40,6 +42,15 @@ def config(**changes: object) -> ConfigDict:
     else:
       (c[section] if section else c)[field] = value
   return c
+
+
+def message(
+  config: ConfigDict, workdir: str | os.PathLike | None = None
+) -> str:
+  """What the check of a wrong configuration says."""
+  with pytest.raises(ValueError) as caught:
+    config_lib.check(config, workdir)
+  return str(caught.value)
 
 
 @functools.cache

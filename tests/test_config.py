@@ -1,25 +1,15 @@
 import itertools
 import json
 import math
-import sys
 import time
 
 import pytest
-from absl import flags
-from ml_collections import config_flags
 
 import runs
-from configs import common, default, quickstart
-from rlvr_jax import methods
-from rlvr_jax.training import compare, hyper, loop, relations
+from configs import common, default
 from rlvr_jax.training import config as config_lib
-
-
-def message(config, workdir=None):
-  with pytest.raises(ValueError) as caught:
-    config_lib.check(config, workdir)
-  return str(caught.value)
-
+from rlvr_jax.training import loop, relations
+from runs import message
 
 BAD = {
   "unknown method": (
@@ -288,114 +278,6 @@ def test_a_run_of_a_config_without_untouched_fields_goes_on(tmp_path):
   assert "holds a run with config.grpo.normalize = 'group'" in told
 
 
-def read_flags(monkeypatch, *given, file="configs/quickstart.py"):
-  """The configuration that a command line makes."""
-  argv = ["program", f"--config={file}", *given]
-  monkeypatch.setattr(sys, "argv", argv)  # config_flags reads it
-  values = flags.FlagValues()
-  found = config_flags.DEFINE_config_file(
-    "config", lock_config=True, flag_values=values
-  )
-  values(argv)
-  return found.value
-
-
-def _other(field):
-  """A value that is not the default, as a text and as itself."""
-  kind = next(kind for kind in field.kinds if kind in hyper.SCALARS)
-  value = {bool: not field.default, str: "other"}.get(kind, kind(7))
-  return str(value), value
-
-
-@pytest.mark.parametrize(
-  "file", ["configs/default.py", "configs/quickstart.py"]
-)
-@pytest.mark.parametrize("name", methods.CATALOGUE)
-def test_the_command_line_can_set_every_hyper_parameter(
-  monkeypatch, file, name
-):
-  fields = {k: f for k, f in hyper.of(name).items() if f.settable}
-  for key, field in fields.items():
-    text, value = _other(field)
-    flag = f"--config.{name}.{key}={text}"
-    config = read_flags(monkeypatch, flag, file=file)
-    assert config[name][key] == value
-    assert type(config[name][key]) is type(value)
-
-
-def test_only_functions_cannot_be_set_on_the_command_line():
-  closed = {
-    (name, key)
-    for name in methods.CATALOGUE
-    for key, field in hyper.of(name).items()
-    if not field.settable
-  }
-  assert closed == {("clip_cov", "priority")}
-
-
-def test_members_added_on_the_command_line_take_their_hyper_parameters(
-  monkeypatch,
-):
-  config = read_flags(
-    monkeypatch,
-    "--config.chain=('grpo','clip_cov','entropy_bonus','aepo')",
-    "--config.clip_cov.fraction=0.25",
-    "--config.clip_cov.scope_rows=8",
-    "--config.entropy_bonus.adaptive=skywork",
-    "--config.aepo.target_entropy=0.5",
-    "--config.aepo.positive_rule=reward",
-  )
-  config_lib.check(config)
-  plain = config_lib.plain(config)
-  assert (plain["clip_cov"]["fraction"], plain["clip_cov"]["scope_rows"]) == (
-    0.25,
-    8,
-  )
-  assert plain["entropy_bonus"]["adaptive"] == "skywork"
-  assert plain["aepo"]["target_entropy"] == 0.5
-  names = [part.name for part in config_lib.build_chain(config).parts]
-  assert names == ["grpo", "clip_cov", "entropy_bonus", "aepo"]
-
-
-def test_what_may_be_none_can_be_set_to_none(monkeypatch):
-  flag = "--config.ppo_clip.max_log_ratio=None"
-  config = read_flags(monkeypatch, "--config.chain=('grpo','ppo_clip')", flag)
-  config_lib.check(config)
-  assert config.ppo_clip.max_log_ratio is None
-
-
-@pytest.mark.parametrize("name", sorted(methods.CATALOGUE.keys() - {"grpo"}))
-def test_a_hyper_parameter_of_a_method_outside_the_chain_is_refused(name):
-  config = default.get_config()
-  config_lib.check(config)
-  fields = {k: f for k, f in hyper.of(name).items() if f.settable}
-  for key, field in fields.items():
-    config = default.get_config()
-    config[name][key] = _other(field)[1]
-    told = message(config)
-    assert f"config.{name} sets {{{key!r}: " in told
-    assert f"{name!r} is not in config.chain" in told
-
-
-@pytest.mark.parametrize("name", methods.CATALOGUE)
-def test_what_is_written_holds_the_methods_of_the_chain_and_all_their_fields(
-  name,
-):
-  config = quickstart.get_config(f"method={name}")
-  plain = config_lib.plain(config)
-  assert set(plain) & set(methods.CATALOGUE) == set(config.chain)
-  for member in config.chain:
-    fields = {k for k, f in hyper.of(member).items() if f.settable}
-    assert set(plain[member]) == fields
-  assert json.loads(json.dumps(plain)) == plain
-
-
-@pytest.mark.parametrize("name", methods.CATALOGUE)
-def test_the_quickstart_config_is_right_for_every_method(name):
-  for arg in (f"method={name}", f"runlocal,method={name}"):
-    config_lib.check(quickstart.get_config(arg))
-
-
 def test_config_arguments_are_read_and_checked():
   read = lambda arg: common.parse_arg(arg, method="grpo", runlocal=False, n=1)
   assert read("") == read(None) == dict(method="grpo", runlocal=False, n=1)
@@ -434,95 +316,6 @@ def test_the_command_line_ends_with_one_message_and_no_traceback(
   out, _ = process.communicate(timeout=120)
   assert process.returncode == 2
   assert told in out and "Traceback" not in out
-  assert not folder.exists()
-
-
-@pytest.mark.parametrize(
-  ("flag", "told"),
-  [
-    ("--methods=grpo,gpro", "no method named 'gpro' (did you mean 'grpo'?)"),
-    ("--seeds=a", "--seeds: 'a' must be a whole number"),
-    ("--config.steer.w_min=0.5", "'steer' is not in config.chain"),
-    ("--config.chain=('grpo',)", "--methods decides the chains"),
-  ],
-)
-def test_a_wrong_comparison_ends_with_one_message_and_no_traceback(
-  flag, told, tmp_path
-):
-  folder = tmp_path / "comparison"
-  given = ("--config=configs/quickstart.py", f"--workdir={folder}")
-  process = runs.spawn(
-    *given, "--methods=grpo", flag, module="experiments.compare"
-  )
-  out, _ = process.communicate(timeout=120)
-  assert process.returncode == 2
-  assert told in out and "Traceback" not in out
-  assert not folder.exists()
-
-
-def _make(tmp_path, **aepo):
-  """Configurations of a comparison whose command line set these."""
-
-  def make(name):
-    chain = ("grpo",) if name == "grpo" else ("grpo", name)
-    config = runs.config(chain=chain, task__data_dir=str(tmp_path / "data"))
-    values = dict(target_entropy=0.5, rows=8, per_prompt=4) | aepo
-    config.aepo.update(values)
-    return config
-
-  return make
-
-
-def test_a_comparison_takes_hyper_parameters_of_the_methods_it_compares(
-  tmp_path,
-):
-  found = compare.plan(_make(tmp_path), ["grpo", "aepo"], [0], tmp_path)
-  assert found["aepo"].aepo.rows == 8
-  assert "aepo" not in config_lib.plain(found["grpo"])
-  with pytest.raises(config_lib.ConfigError) as caught:
-    compare.plan(_make(tmp_path), ["grpo", "steer"], [0], tmp_path)
-  for name in ("grpo", "steer"):
-    assert f"{name}: config.aepo sets" in str(caught.value)
-
-
-def test_a_problem_that_runs_share_is_told_once(tmp_path):
-  def make(name):
-    return runs.config(steps=0)
-
-  with pytest.raises(config_lib.ConfigError) as caught:
-    compare.plan(make, ["grpo", "steer"], [0, 1], tmp_path)
-  assert str(caught.value).count("config.steps = 0") == 1
-  assert "grpo-seed0, steer-seed0, grpo-seed1, steer-seed1" in str(caught.value)
-
-
-@pytest.mark.parametrize(
-  ("names", "seeds"), [([], [0]), (["grpo"], []), (["grpo"] * 2, [0])]
-)
-def test_a_comparison_names_each_method_and_seed_once(tmp_path, names, seeds):
-  with pytest.raises(config_lib.ConfigError, match="at least one, each once"):
-    compare.plan(_make(tmp_path), names, seeds, tmp_path)
-
-
-def _model_of(name, config):
-  config.model.width = 32 if name == "steer" else 16
-  return config
-
-
-def test_a_comparison_trains_nothing_if_its_last_run_cannot_be_built(
-  tmp_path, monkeypatch
-):
-  def no_training(config, workdir):
-    raise AssertionError(f"trained {workdir}")
-
-  monkeypatch.setattr(loop, "train", no_training)
-  folder = tmp_path / "runs"
-  rows = _make(tmp_path, per_prompt=3)
-  with pytest.raises(config_lib.ConfigError, match="the rows of the methods'"):
-    compare.compare(rows, ["grpo", "aepo"], [0], folder, "")
-  plain = lambda name: runs.config(task__data_dir=str(tmp_path / "data"))
-  model = lambda name: _model_of(name, plain(name))
-  with pytest.raises(config_lib.ConfigError, match="model.width"):
-    compare.compare(model, ["grpo", "steer"], [0], folder, "")
   assert not folder.exists()
 
 

@@ -268,6 +268,18 @@ def test_a_schedule_keeps_absent_clip_bounds_absent():
   assert jnp.isposinf(got.clip_high).all()
 
 
+def test_a_schedule_keeps_the_slope_of_a_term_that_is_zero():
+  pull = transform.add("pull", lambda objective, context: context.logp, 1.0)
+  half = transform.scheduled(pull, lambda step: 0.5)
+
+  def total(logp):
+    context = CONTEXT._replace(stats={LOGP_KEY: logp})
+    return half.apply(record(), (), context)[0].added.sum()
+
+  slope = jax.grad(total)(jnp.zeros(MASK.shape))
+  np.testing.assert_allclose(slope, 0.5)
+
+
 def test_a_share_of_the_prompts_is_rounded_up_but_not_by_rounding_errors():
   for share, prompts, want in [(0.07, 100, 7), (0.28, 25, 7), (0.5, 3, 2)]:
     assert Draw("d", 1, prompt_fraction=share).prompts(prompts) == want

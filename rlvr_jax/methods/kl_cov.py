@@ -8,7 +8,6 @@ from rlvr_jax.objective import unclipped
 from rlvr_jax.transform import LossTransform
 
 PENALTIES = ("abs", "k1", "k2", "k3")
-ROUNDING = 1e-5  # nats; between two passes of the same policy
 
 
 def kl_cov(
@@ -88,7 +87,7 @@ def kl_cov(
 
   def divergence(d):
     if penalty == "abs":
-      return reduce.absolute(d, ROUNDING)
+      return reduce.absolute(d, reduce.ROUNDING)
     if penalty == "k1":
       return -d
     if penalty == "k2":

@@ -10,7 +10,6 @@ from rlvr_jax.types import Need
 
 REF_LOGP = Need(Logp(), params=("ref",), when="rollout")
 ESTIMATORS = ("k1", "k2", "k3", "abs", "k1+", "k3+")
-ROUNDING = 1e-5  # nats; between two passes of the same policy
 
 
 def kl_penalty(
@@ -67,7 +66,7 @@ def kl_penalty(
     if name == "k2":
       return 0.5 * x**2
     if name == "abs":
-      return reduce.absolute(x, ROUNDING)
+      return reduce.absolute(x, reduce.ROUNDING)
     if not clamp:
       return jnp.expm1(-x) + x
     x = reduce.clamp(x, -20.0, 20.0)
