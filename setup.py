@@ -37,6 +37,7 @@ setuptools.setup(
     "tpu": ["jax[tpu]>=0.10"],
     "cuda": ["jax[cuda13]>=0.10"],
     "envs": ["reasoning-gym"],
-    "test": ["hypothesis", "pytest", "pytest-xdist", "ruff"],
+    "grams": ["scikit-learn"],
+    "test": ["hypothesis", "pytest", "pytest-xdist", "ruff", "scikit-learn"],
   },
 )

@@ -13,38 +13,19 @@ Expect:   all solve more than 0.9 of unseen problems at the first try; the
 
 from ml_collections import ConfigDict
 
-from configs import common, default
-from rlvr_jax import methods
-
-# What differs from a method's own defaults on this task.
-PRESETS = {
-  "grpo": {},
-  "aepo": dict(
-    target_entropy=0.5,
-    temperature_low=0.7,
-    temperature_high=1.6,
-    per_prompt=8,
-    prompt_fraction=1.0,
-    rows=204,
-    cool_divisor=1,
-    positive_rule="reward",
-    entropy_estimator="full_vocab",
-  ),
-  "dcpo": dict(target_entropy=0.5),
-}
+from configs import common, recipe
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
-  """The configuration; `arg` is e.g. "method=steer,task=sum"."""
-  known = dict(method="grpo", task="split", runlocal=False)
+  """The configuration; `arg` is e.g. "method=steer,task=sum".
+
+  "runlocal" makes 100 steps of the 200, for comparing many methods; "tiny"
+  makes 4.
+  """
+  known = dict(method="grpo", task="split", runlocal=False, tiny=False)
   given = common.parse_arg(arg, **known)
-  c = default.get_config(f"task={given['task']}")
-  method = given["method"]
-  alone = "advantages" in methods.make(method, **PRESETS.get(method, {})).owns
-  c.chain = (method,) if alone else ("grpo", method)
-  c[method].update(PRESETS.get(method, {}))
-  c.label = method
-  if given["runlocal"]:
-    c.steps, c.warm_start.steps, c.rollout.prompts = 4, 20, 8
-    c.evaluation.every, c.checkpoint.every = 2, 2
+  steps = 100 if given["runlocal"] else 200
+  c = recipe.quickstart(recipe.of(given["method"]), given["task"], steps)
+  if given["tiny"]:
+    recipe.shrink(c)
   return c

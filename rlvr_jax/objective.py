@@ -152,8 +152,8 @@ def clean(batch: TokenBatch) -> TokenBatch:
   are padding as a whole.
   """
   empty = (batch.group < 0) & ~batch.mask.any(axis=1)
-  token = lambda x: jnp.where(batch.mask, x, 0)
-  row = lambda x: jnp.where(empty, jnp.zeros_like(x), x)
+  token = lambda x: jnp.where(_along(batch.mask, x), x, 0)
+  row = lambda x: jnp.where(_along(empty, x), jnp.zeros_like(x), x)
   return batch.replace(
     turn=token(batch.turn),
     reward=row(batch.reward),
@@ -162,8 +162,15 @@ def clean(batch: TokenBatch) -> TokenBatch:
     old_logp=token(batch.old_logp),
     advantages=token(batch.advantages),
     stats={k: token(v) for k, v in batch.stats.items()},
-    notes={k: row(v) for k, v in batch.notes.items()},
+    notes={
+      k: token(v) if v.ndim > 1 else row(v) for k, v in batch.notes.items()
+    },
   )
+
+
+def _along(mask: Array, x: Array) -> Array:
+  """The mask with axes of size 1 behind it, as many as x has more."""
+  return jnp.expand_dims(mask, range(mask.ndim, x.ndim))
 
 
 def prepare(

@@ -47,6 +47,33 @@ def masked_min(x: Array, mask: Array) -> Array:
   return -masked_max(-x, mask)
 
 
+def masked_quantile(
+  x: Array, mask: Array, share: float, axis: int | None = None
+) -> Array:
+  """Quantile of the counted entries, linear between order statistics.
+
+  Args:
+    x: f32[...] values; anything at masked positions.
+    mask: bool[...] of the same shape.
+    share: in [0, 1]; 0 is the smallest counted entry, 1 the largest.
+    axis: along which; None over everything.
+
+  Returns:
+    f32 with that axis of size 1, f32[] for None; 0 if nothing counts.
+  """
+  if axis is None:
+    return masked_quantile(x.reshape(-1), mask.reshape(-1), share, 0)[0]
+  ordered = jnp.sort(jnp.where(mask > 0, x, jnp.inf), axis=axis)
+  count = (mask > 0).sum(axis=axis, keepdims=True)
+  place = share * jnp.maximum(count - 1, 0).astype(x.dtype)
+  below = jnp.floor(place).astype(jnp.int32)
+  above = jnp.minimum(below + 1, jnp.maximum(count - 1, 0))
+  at = lambda i: jnp.take_along_axis(ordered, i, axis=axis)
+  low, high = at(below), at(above)
+  between = low + (place - below) * jnp.where(high > low, high - low, 0)
+  return jnp.where(count > 0, between, 0)
+
+
 def top_mask(x: Array, mask: Array, count: Array | int) -> Array:
   """Marks the `count` largest counted entries; ties go to the earlier one.
 
@@ -87,6 +114,24 @@ def renumbered(group: Array) -> Array:
   return jnp.where(group < 0, -1, first.astype(group.dtype))
 
 
+def subgroup(group: Array, label: Array) -> Array:
+  """i32[B]: groups cut apart by a label; rows without a group stay without.
+
+  Args:
+    group: i32[B] group number in [0, B); -1 joins no group.
+    label: i32[B] of any values.
+
+  Returns:
+    A number in [0, B) that rows of the same group and label share; -1 without
+    a group. `group_count` of it tells how many they are.
+  """
+  order = jnp.lexsort((label, group))
+  new = (jnp.diff(group[order]) != 0) | (jnp.diff(label[order]) != 0)
+  number = jnp.concatenate([jnp.zeros(1, jnp.int32), jnp.cumsum(new)])
+  found = jnp.zeros_like(group).at[order].set(number.astype(group.dtype))
+  return jnp.where(group < 0, -1, found)
+
+
 def group_count(group: Array) -> Array:
   """f32[B]: rows in each row's group; 0 for rows without a group."""
   return group_sum(jnp.ones(group.shape, jnp.float32), group)
@@ -107,9 +152,35 @@ def group_std(x: Array, group: Array, ddof: int = 1) -> Array:
   return jnp.sqrt(squares / jnp.maximum(group_count(group) - ddof, 1))
 
 
+def group_rank(x: Array, group: Array) -> Array:
+  """i32[B]: how many rows of the group come before, by x and then by place.
+
+  Args:
+    x: f32[B] one value per row.
+    group: i32[B] group number in [0, B); -1 joins no group.
+
+  Returns:
+    0 for the smallest of a group; ties go to the earlier row; rows without a
+    group get 0.
+  """
+  rows = x.shape[0]
+  slot = jnp.where(group < 0, rows, group)
+  order = jnp.lexsort((x, slot))
+  place = jnp.zeros(rows, jnp.int32).at[order].set(jnp.arange(rows))
+  count = jax.ops.segment_sum(jnp.ones(rows, jnp.int32), slot, rows + 1)
+  first = jnp.cumsum(count) - count
+  return jnp.where(group < 0, 0, place - first[slot])
+
+
 def row_length(mask: Array) -> Array:
   """f32[B]: counted tokens of each row."""
   return mask.astype(jnp.float32).sum(axis=1)
+
+
+def row_mean(x: Array, mask: Array) -> Array:
+  """f32[B]: mean of x over the counted tokens of each row; 0 if none."""
+  total = jnp.where(mask > 0, x, 0).sum(axis=1)
+  return total / jnp.maximum(row_length(mask > 0), 1)
 
 
 def last_token(mask: Array) -> Array:

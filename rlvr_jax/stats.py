@@ -70,6 +70,30 @@ class FullKL:
     del moments
 
 
+@dataclasses.dataclass(frozen=True)
+class Features:
+  """A fixed random projection of the last hidden state; f32[B, T, size].
+
+  The projection keeps distances up to a relative error of about
+  1 / sqrt(size); states are scaled to unit root mean square first.
+
+  Attributes:
+    size: numbers per token.
+    seed: of the projection.
+  """
+
+  size: int = 64
+  seed: int = 0
+
+  def from_hidden(self, hidden: Array) -> Array:
+    x = jax.lax.stop_gradient(hidden).astype(jnp.float32)
+    x *= jax.lax.rsqrt((x * x).mean(axis=-1, keepdims=True) + 1e-6)
+    key = jax.random.key(self.seed)
+    projection = jax.random.normal(key, (x.shape[-1], self.size))
+    # Rows of unit root mean square again, on average.
+    return x @ projection / jnp.sqrt(x.shape[-1])
+
+
 LOGP = Need(Logp())
 
 
@@ -123,6 +147,33 @@ def from_logits(
   return {need.key: compute(need) for need in needs}
 
 
+def of_tokens(
+  needs: Iterable[Need],
+  logits: Mapping[str, Array],
+  hidden: Mapping[str, Array],
+  targets: Array,
+  temperature: Array,
+) -> dict[str, Array]:
+  """`from_logits`, and with it what comes from hidden states f[N, D]."""
+  deep = [need for need in needs if need.is_hidden]
+  flat = [need for need in needs if not need.is_hidden]
+  found = {n.key: n.stat.from_hidden(hidden[n.params[0]]) for n in deep}
+  return found | from_logits(flat, logits, targets, temperature)
+
+
+def width(need: Need, hidden: int) -> tuple[int, ...]:
+  """What stands behind [B, T] in the shape of a statistic.
+
+  Args:
+    need: of a statistic, not of a note.
+    hidden: size D of the hidden states.
+  """
+  if not need.is_hidden:
+    return ()
+  state = jax.ShapeDtypeStruct((1, hidden), jnp.float32)
+  return jax.eval_shape(need.stat.from_hidden, state).shape[1:]
+
+
 def score(
   needs: Iterable[Need],
   params: Mapping[str, PyTree],
@@ -141,7 +192,8 @@ def score(
     chunk: tokens whose logits exist at the same time, forward and backward.
 
   Returns:
-    f32[B, T] by Need.key, differentiable with respect to `params`.
+    f32[B, T], hidden ones f32[B, T, K], by Need.key; differentiable with
+    respect to `params`.
 
   Raises:
     KeyError: a need names parameters that are not given.
@@ -162,10 +214,15 @@ def score(
     blocks = {
       name: _rows(model.logits(params[name], states[name])) for name in names
     }
-    flat = from_logits(
-      needs, blocks, targets.reshape(-1), temperature.reshape(-1)
+    flat = of_tokens(
+      needs,
+      blocks,
+      {name: _rows(states[name]) for name in names},
+      targets.reshape(-1),
+      temperature.reshape(-1),
     )
-    return {k: v.reshape(targets.shape) for k, v in flat.items()}
+    back = lambda v: v.reshape(*targets.shape, *v.shape[1:])
+    return {k: back(v) for k, v in flat.items()}
 
   temperature = jnp.broadcast_to(
     batch.score_temperature[:, None], batch.mask.shape

@@ -6,13 +6,14 @@ configuration, no tokenizer, no files.
 """
 
 import functools
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rlvr_jax import objective, stats, transform
+from rlvr_jax import objective, rng, stats, transform
 from rlvr_jax.objective import Aggregation
 from rlvr_jax.types import Array, Clock, Draw, Need, PyTree, TokenBatch
 
@@ -96,13 +97,31 @@ def tiny(
   return Example(*make(jax.random.key(seed)), Bigram(), draws)
 
 
+def notes(
+  needs: Iterable[Need], batch: TokenBatch, key: Array
+) -> dict[str, Array]:
+  """Random notes, by Need.key, where a host would write what a text says."""
+  shapes = {"row": batch.group.shape, "token": batch.mask.shape}
+  return {
+    need.key: jax.random.randint(
+      rng.named(key, need.key),
+      shapes[need.stat.shape],
+      need.stat.values[0],
+      need.stat.values[1] + 1,
+    )
+    for need in needs
+    if need.is_note
+  }
+
+
 def _make(plan, prompts, length, vocabulary, needs, key):
   keys = iter(jax.random.split(key, 8))
   table = jax.random.normal(next(keys), (vocabulary, vocabulary))
   nudge = lambda: table + 0.3 * jax.random.normal(next(keys), table.shape)
   params = {"rollout": table} | {n: nudge() for n in ("policy", "ref", "ema")}
   batch = _rollout(next(keys), plan, prompts, length, vocabulary)
-  return _scored(batch, params, needs), params
+  noted = batch.replace(notes=notes(needs, batch, next(keys)))
+  return _scored(noted, params, needs), params
 
 
 def _rollout(key, plan, prompts, length, vocabulary):
@@ -145,7 +164,7 @@ def _rollout(key, plan, prompts, length, vocabulary):
 def _scored(batch, params, needs):
   """Fills in what the sampling-time policy says about the batch."""
   then = params | {"policy": params["rollout"]}
-  needs = tuple(n for n in needs if n.when == "rollout")
+  needs = tuple(n for n in needs if n.when == "rollout" and not n.is_note)
   found = stats.score((stats.LOGP, *needs), then, batch, model=Bigram())
   logp = found.pop(stats.LOGP.key)
   return batch.replace(old_logp=logp, sample_logp=logp, stats=found)

@@ -111,6 +111,7 @@ def chain(*transforms: LossTransform, name: str = "chain") -> LossTransform:
       inner = _inner(context, t)._replace(batch=batch)
       edited, new[t.name] = t.prepare(batch, state[t.name], inner)
       _check_metrics(t.name, batch.metrics, edited.metrics)
+      _check_notes(t.name, batch.notes, edited.notes)
       batch = edited
     return batch, new
 
@@ -154,6 +155,15 @@ def _check_metrics(name: str, before: dict, after: dict) -> None:
     raise ValueError(
       f"{name!r} writes the metrics {alien}; the metrics of a transform "
       f"begin with '{name}/'."
+    )
+
+
+def _check_notes(name: str, before: dict, after: dict) -> None:
+  alien = [k for k in after if k not in before and not k.startswith(name + "/")]
+  if alien:
+    raise ValueError(
+      f"{name!r} writes the notes {alien}; the notes of a transform begin with "
+      f"'{name}/'."
     )
 
 

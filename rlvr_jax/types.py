@@ -13,6 +13,8 @@ from typing import Literal, NamedTuple, Protocol
 import chex
 import flax.struct
 import jax
+import jax.numpy as jnp
+import numpy as np
 
 Array = jax.Array
 PyTree = chex.ArrayTree
@@ -34,8 +36,8 @@ class TokenBatch:
   score_temperature: Array  # f32[B] at which policy log-probs are defined
   old_logp: Array  # f32[B, T] nats, sampling-time parameters
   advantages: Array  # f32[B, T] zero until prepare
-  stats: dict[str, Array]  # f32[B, T] needs with when="rollout", by Need.key
-  notes: dict[str, Array]  # i32/f32[B] host annotations, by name
+  stats: dict[str, Array]  # f32[B, T, ...] rollout needs, by Need.key
+  notes: dict[str, Array]  # [B, ...] notes needed, and those of `prepare`
   metrics: dict[str, Array]  # f32[]
 
   @property
@@ -69,7 +71,7 @@ Surrogate = Callable[[Objective, "Context"], Array]
 
 @flax.struct.dataclass
 class Moments:
-  """What one sweep over the vocabulary yields; every field f32[N]."""
+  """What one sweep over the vocabulary yields; every array f32[N]."""
 
   logp: Array  # log-prob of the target token, nats
   log_z: Array  # logsumexp of the logits
@@ -78,6 +80,7 @@ class Moments:
   sum_p2: Array  # sum p^2
   cov_p_logp: Array  # Cov_p(p, log p) = sum_i p_i p_i (log p_i + entropy)
   max_prob: Array  # largest probability
+  vocabulary: int = flax.struct.field(pytree_node=False)  # its size V
 
 
 class Stat(Protocol):
@@ -88,6 +91,43 @@ class Stat(Protocol):
 
   def from_moments(self, moments: Moments) -> Array | None:
     """The same from `Moments`; None where they do not suffice."""
+
+
+class HiddenStat(Protocol):
+  """Numbers per token computed from hidden states. A frozen dataclass.
+
+  Asked of one parameter set with when="rollout".
+  """
+
+  def from_hidden(self, hidden: Array) -> Array:
+    """f[N, D] states that predict the tokens to f32[N, K]."""
+
+
+class Responses(NamedTuple):
+  """The rollout as text, on the host; n rows in the order of the batch."""
+
+  prompts: list[str]
+  texts: list[str]
+  pieces: list[list[str]]  # text of each counted token of a row
+  answers: list[str | None]  # canonical answers; None where there is none
+  group: np.ndarray  # i32[n]
+  length: int  # response positions T
+
+
+class Note(Protocol):
+  """Something only the text of a response tells. A frozen dataclass.
+
+  Attributes:
+    shape: whether there is one number per row or one per token.
+    values: (lowest, highest) whole number that may occur; from these the
+      synthetic notes of `testing` are drawn.
+  """
+
+  shape: Literal["row", "token"]
+  values: tuple[int, int]
+
+  def annotate(self, responses: Responses) -> np.ndarray:
+    """i32[n], or i32[n, T] if per token; called on the host once a step."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,16 +149,33 @@ class Need:
   """One statistic somebody asks for. Equal needs are computed once.
 
   Attributes:
-    stat: what to compute.
+    stat: what to compute; a note comes from the host and wants when="rollout".
     params: parameter sets, "policy", "ref" or "ema"; one logits block each.
     when: with the sampling-time policy, or at every update.
     view: how the logits are looked at.
   """
 
-  stat: Stat
+  stat: Stat | HiddenStat | Note
   params: tuple[str, ...] = ("policy",)
   when: When = "update"
   view: View = CLEAN
+
+  def __post_init__(self):
+    if self.when == "update" and (self.is_note or self.is_hidden):
+      raise ValueError(
+        f"a need of {self.stat!r} has when = 'update'; it is known once a "
+        "step, after the rollout: give when='rollout'."
+      )
+
+  @property
+  def is_note(self) -> bool:
+    """Whether the host writes it."""
+    return hasattr(self.stat, "annotate")
+
+  @property
+  def is_hidden(self) -> bool:
+    """Whether it comes from hidden states, not from logits."""
+    return hasattr(self.stat, "from_hidden")
 
   @property
   def key(self) -> str:
@@ -127,17 +184,21 @@ class Need:
     return f"{self.stat!r}|{'+'.join(self.params)}|{self.when}{view}"
 
 
+Temperature = Array | float | Callable[[Array], Array]
+
+
 class Draw(NamedTuple):
   """One block of rows the sampler shall produce.
 
   Counts are Python numbers because they decide shapes; the temperatures and
-  the truncations may be traced.
+  the truncations may be traced. The sampling temperature may be a function of
+  the entropy of the untempered distribution, nats, elementwise.
   """
 
   name: str
   per_prompt: int
   prompt_fraction: float = 1.0  # of the prompts of a step, rounded up
-  temperature: Array | float = 1.0
+  temperature: Temperature = 1.0
   top_k: int = 0  # 0 keeps all
   top_p: Array | float = 1.0
   min_p: Array | float = 0.0
@@ -147,6 +208,12 @@ class Draw(NamedTuple):
     """How many of the prompts of a step it takes, from the first on."""
     # The nudge: 0.07 * 100 is a little more than 7 in binary.
     return math.ceil(self.prompt_fraction * of - 1e-6)
+
+  def temperature_at(self, entropy: Array) -> Array:
+    """f32[...]: the sampling temperature at entropies f32[...], nats."""
+    t = self.temperature
+    found = jnp.asarray(t(entropy) if callable(t) else t, jnp.float32)
+    return jnp.broadcast_to(found, entropy.shape)
 
 
 class Clock(NamedTuple):
@@ -175,7 +242,7 @@ class Context(NamedTuple):
     return self.stats[LOGP_KEY]
 
   def stat(self, need: Need) -> Array:
-    """The f32[B, T] statistic of a declared need.
+    """The statistic of a declared need: f32[B, T], or as its kind says.
 
     Raises:
       KeyError: the transform did not declare it.
@@ -187,6 +254,7 @@ class Context(NamedTuple):
         "of its LossTransform."
       )
     found = self.batch.stats if need.when == "rollout" else self.stats
+    found = self.batch.notes if need.is_note else found
     if need.key not in found:
       raise KeyError(
         f"{self.name!r} needs {need.key!r}, which this batch does not hold; "

@@ -12,7 +12,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from configs import default
-from rlvr_jax import methods, tasks
+from rlvr_jax import methods, tasks, testing
 from rlvr_jax.models import DecoderConfig, Transformer
 from rlvr_jax.models.mesh import make_mesh
 from rlvr_jax.sampling import sampler
@@ -21,6 +21,7 @@ from rlvr_jax.training.programs import Programs, Settings
 from rlvr_jax.training.state import layout
 from rlvr_jax.transform import chain
 from rlvr_jax.types import Draw
+from rows import FIRST
 
 SIZES = dict(width=16, layers=2, heads=2, kv_heads=1, head_dim=8, hidden=24)
 
@@ -90,13 +91,7 @@ def programs(
     DecoderConfig(vocabulary=vocabulary, dtype=dtype, **SIZES)
   )
   mesh = make_mesh(**(shape or {}), devices=jax.devices()[:devices])
-  presets = {
-    "aepo": dict(target_entropy=0.5, rows=8, per_prompt=4),
-    "dcpo": dict(target_entropy=0.5),
-    "kl_cov": dict(fraction=0.1),
-    "clip_cov": dict(fraction=0.1, low=0.0),
-  }
-  made = chain(*(methods.make(n, **presets.get(n, {})) for n in names))
+  made = chain(*(methods.make(n, **FIRST[n].acting) for n in names))
   return Programs(model, made, tx or optax.adam(1e-2), settings, mesh)
 
 
@@ -124,7 +119,10 @@ def step(p: Programs, state, ref, reward=None):
   rows = batch.mask.shape[0]
   if reward is None:
     reward = np.asarray(batch.mask.sum(1) % 2, np.float32)
-  batch, method, measured = p.prepare(state, batch, reward, np.ones(rows, bool))
+  notes = testing.notes(p.notes, batch, jax.random.key(0))
+  batch, method, measured = p.prepare(
+    state, batch, reward, np.ones(rows, bool), notes
+  )
   state = state.replace(method=method)
   lines = []
   for index in range(p.settings.updates):

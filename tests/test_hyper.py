@@ -118,5 +118,9 @@ def test_what_is_written_holds_the_methods_of_the_chain_and_all_their_fields(
 
 @pytest.mark.parametrize("name", methods.CATALOGUE)
 def test_the_quickstart_config_is_right_for_every_method(name):
-  for arg in (f"method={name}", f"runlocal,method={name}"):
+  for arg in (
+    f"method={name}",
+    f"runlocal,method={name}",
+    f"tiny,method={name}",
+  ):
     config_lib.check(quickstart.get_config(arg))

@@ -1,7 +1,6 @@
 """Every method of the catalogue against the laws, alone and in pairs."""
 
 import dataclasses
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,83 +12,16 @@ from rlvr_jax import laws, methods, reduce, stats, testing, transform
 from rlvr_jax.methods import CATALOGUE
 from rlvr_jax.transform import LossTransform, chain
 from rlvr_jax.types import Clock, Need
+from rows import FIRST, TABLE
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
 
-class Row(NamedTuple):
-  """A method with hyper-parameters that act, and with neutral ones."""
-
-  name: str
-  acting: dict[str, methods.Parameter]
-  neutral: dict[str, methods.Parameter] | None = None
-  row_order: bool = False  # the order of the rows may matter
-
-  @property
-  def id(self) -> str:
-    settings = ",".join(f"{k}={v}" for k, v in self.acting.items())
-    return f"{self.name}({settings})"
-
-
-TABLE = (
-  Row("grpo", {}),
-  Row("grpo", {"normalize": "batch", "epsilon": 1e-4}),
-  Row("dr_grpo", {}),
-  Row("rloo", {"singleton": "zero"}),
-  Row("reinforce_plus_plus", {"gamma": 0.9}),
-  Row("reinforce_plus_plus", {"baseline": True}),
-  Row("ppo_clip", {"low": 0.1, "high": 0.28}, {"low": 0.2, "high": 0.2}),
-  Row("ppo_clip", {"dual": 1.5, "max_log_ratio": 10.0}),
-  Row("kl_penalty", {"coef": 0.5, "estimator": "k3"}, {"coef": 0.0}),
-  Row("kl_penalty", {"coef": 0.5, "estimator": "k1+"}),
-  Row("entropy_bonus", {"coef": 0.1}, {"coef": 0.0}),
-  Row("entropy_bonus", {"adaptive": "trl", "coef_initial": 1e-3}),
-  Row("entropy_bonus", {"adaptive": "skywork", "coef_initial": 1e-3}),
-  Row(
-    "clip_cov",
-    {"fraction": 0.1, "low": 0.0, "high": 5.0},
-    {"low": 1.0, "high": 1.0},
-  ),
-  Row("kl_cov", {"fraction": 0.1}, {"coef": 0.0, "clip": True}),
-  Row(
-    "kl_cov",
-    {"fraction": 0.1, "penalty": "k3", "clip": True, "scope_rows": 5},
-    row_order=True,
-  ),
-  Row("steer", {}, {"w_min": 1.0}),
-  Row(
-    "steer",
-    {
-      "form": "theorem",
-      "mode": "asymmetric",
-      "w_max": 1.2,
-      "normalizer": "quantile",
-      "scope_rows": 7,
-    },
-    row_order=True,
-  ),
-  Row("steer", {"form": "exact", "mapping": "linear"}),
-  Row(
-    "aepo",
-    {"target_entropy": 1.0, "rows": 4, "per_prompt": 4},
-    row_order=True,
-  ),
-  Row(
-    "aepo",
-    {"target_entropy": 1.0, "rows": 3, "per_prompt": 4, "mode": "add"},
-    row_order=True,
-  ),
-  Row("dcpo", {"target_entropy": 1.0}, {"target_entropy": 1.0, "cap": 0.0}),
-)
-# The first row of a name stands for it in pairs.
-FIRST = {row.name: row for row in reversed(TABLE)}
-
-
 def test_every_method_of_the_catalogue_has_a_row():
   missing = sorted(CATALOGUE.keys() - FIRST.keys())
-  assert not missing, f"add rows to TABLE for {missing}"
+  assert not missing, f"add rows to tests/rows for {missing}"
   gone = sorted(FIRST.keys() - CATALOGUE.keys())
-  assert not gone, f"TABLE has rows for {gone}, which are not in CATALOGUE"
+  assert not gone, f"tests/rows has {gone}, which are not in CATALOGUE"
 
 
 def test_every_method_bears_its_name():

@@ -86,8 +86,10 @@ def test_logits_exist_for_a_bounded_number_of_tokens():
   reward = known.astype(np.float32)
   traced = [
     p.sample.trace(state, ref, *runs.prompts(p)),
-    p.prepare.trace(state, batch, reward, known),
-    p.update.trace(state, ref, p.prepare(state, batch, reward, known)[0], 0),
+    p.prepare.trace(state, batch, reward, known, {}),
+    p.update.trace(
+      state, ref, p.prepare(state, batch, reward, known, {})[0], 0
+    ),
   ]
   for program in traced:
     wide = {s for s in arrays(program.jaxpr.jaxpr) if vocabulary in s}
@@ -174,7 +176,7 @@ def test_wider_prompts_sample_and_learn_the_same():
     batch = p.sample(state, ref, *wider)
     rows = batch.mask.shape[0]
     reward = np.asarray(batch.mask.sum(1) % 2, np.float32)
-    batch, method, _ = p.prepare(state, batch, reward, np.ones(rows, bool))
+    batch, method, _ = p.prepare(state, batch, reward, np.ones(rows, bool), {})
     state, _ = p.update(state.replace(method=method), ref, batch, 0)
     found.append((np.asarray(batch.response), jax.device_get(state.params)))
   np.testing.assert_array_equal(found[0][0], found[1][0])
@@ -207,7 +209,7 @@ def test_unknown_rewards_are_masked_out_of_loss_and_measures():
   reward = np.arange(rows) % 2
   known = np.arange(rows) != 3
   edited, _, measured = p.prepare(
-    state, batch, reward.astype(np.float32), known
+    state, batch, reward.astype(np.float32), known, {}
   )
   assert not edited.mask[3].any() and edited.group[3] == -1
   np.testing.assert_allclose(measured["reward/unknown_fraction"], 1 / rows)

@@ -167,3 +167,42 @@ def test_absolute_has_no_gradient_at_zero():
   slope = jax.vmap(jax.grad(reduce.absolute))(x)
   np.testing.assert_array_equal(slope, [-1, 0, 1])
   np.testing.assert_array_equal(reduce.absolute(x), [2, 0, 3])
+
+
+def test_rows_rank_inside_their_group_and_ties_by_place():
+  x = jnp.array([3.0, 1.0, 2.0, 1.0, 9.0, 5.0])
+  group = jnp.array([4, 4, 0, 4, -1, 0])
+  np.testing.assert_array_equal(reduce.group_rank(x, group), [2, 0, 0, 1, 0, 1])
+
+
+def test_subgroups_are_the_rows_of_one_group_and_one_label():
+  group = jnp.array([2, 0, 2, 0, 2, -1, -1])
+  label = jnp.array([7, 7, 7, -1, 3, 7, 7])
+  found = reduce.subgroup(group, label)
+  assert (found[5:] == -1).all() and (found[:5] >= 0).all()
+  np.testing.assert_array_equal(
+    reduce.group_count(found), [2, 1, 2, 1, 1, 0, 0]
+  )
+  assert found[0] == found[2] and len(set(np.asarray(found[:5]).tolist())) == 4
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.5, 0.8, 1.0])
+@pytest.mark.parametrize("axis", [None, 1])
+def test_quantiles_are_numpy_s_of_the_counted_entries(share, axis):
+  dice = np.random.default_rng(0)
+  x = dice.normal(size=(3, 9)).astype(np.float32)
+  mask = dice.random((3, 9)) < 0.7
+  mask[1] = False
+  found = reduce.masked_quantile(jnp.where(mask, x, jnp.nan), mask, share, axis)
+  if axis is None:
+    np.testing.assert_allclose(found, np.quantile(x[mask], share), rtol=1e-6)
+    return
+  for row, counted, got in zip(x, mask, found):
+    want = np.quantile(row[counted], share) if counted.any() else 0.0
+    np.testing.assert_allclose(got[0], want, rtol=1e-6)
+
+
+def test_the_mean_of_a_row_is_over_its_counted_tokens():
+  mask = jnp.array([[True, False], [False, False]])
+  x = jnp.array([[3.0, jnp.nan], [jnp.nan, 1.0]])
+  np.testing.assert_array_equal(reduce.row_mean(x, mask), [3.0, 0.0])

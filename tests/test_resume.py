@@ -20,7 +20,7 @@ DEADLINE = 240  # seconds for one run
 
 def flags(folder, data_dir, method):
   return (
-    f"--config=configs/quickstart.py:runlocal,method={method}",
+    f"--config=configs/quickstart.py:tiny,method={method}",
     f"--workdir={folder}",
     f"--config.task.data_dir={data_dir}",
     f"--config.steps={STEPS}",

@@ -334,6 +334,7 @@ ALLOWED = {
     "types",
     "transform",
     "objective",
+    "notes",
     "stats",
     "reduce",
     "controllers",
@@ -343,7 +344,8 @@ ALLOWED = {
 
 def test_methods_import_only_the_rooms_to_their_left():
   folder = pathlib.Path(rlvr_jax.__file__).parent / "methods"
-  files = [f for f in folder.glob("*.py") if f.name != "__init__.py"]
+  tables = ("__init__.py", "catalogue.py")
+  files = [f for f in folder.glob("*.py") if f.name not in tables]
   assert files
   for file in files:
     for node in ast.walk(ast.parse(file.read_text())):

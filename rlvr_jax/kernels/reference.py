@@ -38,4 +38,5 @@ def moments(logits: Array, targets: Array) -> Moments:
     sum_p2=q0 / (s0 * s0),
     cov_p_logp=jnp.maximum((q1 - mean * q0) / (s0 * s0), 0.0),
     max_prob=1.0 / s0,
+    vocabulary=logits.shape[-1],
   )

@@ -50,9 +50,14 @@ def trial(method: LossTransform) -> tuple[LossTransform, Rollout]:
     method._replace(needs=()) if plans else LossTransform("main")
   )
   then = sampled.params | {"policy": sampled.params["rollout"]}
-  needs = tuple(need for need in method.needs if need.when == "rollout")
-  found = stats.score(needs, then, sampled.batch, model=testing.Bigram())
-  return chain, sampled._replace(batch=sampled.batch.replace(stats=found))
+  needs = tuple(
+    need for need in method.needs if need.when == "rollout" and not need.is_note
+  )
+  batch = sampled.batch.replace(
+    stats=stats.score(needs, then, sampled.batch, model=testing.Bigram()),
+    notes=testing.notes(method.needs, sampled.batch, jax.random.key(2)),
+  )
+  return chain, sampled._replace(batch=batch)
 
 
 @functools.lru_cache
@@ -86,11 +91,14 @@ def spoil(batch: TokenBatch, junk: Array) -> TokenBatch:
     old_logp=token(batch.old_logp),
     advantages=token(batch.advantages),
     stats={k: token(v) for k, v in batch.stats.items()},
-    notes={k: row(v) for k, v in batch.notes.items()},
+    notes={
+      k: token(v) if v.ndim > 1 else row(v) for k, v in batch.notes.items()
+    },
   )
 
 
 def _fill(counts, x, junk):
+  counts = jnp.expand_dims(counts, range(counts.ndim, x.ndim))
   is_float = jnp.issubdtype(x.dtype, jnp.floating)
   return jnp.where(counts, x, junk if is_float else 99)
 
@@ -110,7 +118,10 @@ def extremes(batch: TokenBatch) -> Iterator[tuple[str, TokenBatch, float]]:
     yield name, batch.replace(**fields), math.nan
   for old, new in ((-1e4, -1e4), (0.0, 0.0), (-50.0, 0.0), (0.0, -50.0)):
     logp = jnp.full_like(batch.old_logp, old)
-    then = {k: logp * is_logp(k) for k in batch.stats}
+    then = {
+      k: logp if is_logp(k) else jnp.zeros_like(v)
+      for k, v in batch.stats.items()
+    }
     extreme = batch.replace(old_logp=logp, sample_logp=logp, stats=then)
     yield f"log-probs of {new} after {old}", extreme, new
 

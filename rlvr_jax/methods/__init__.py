@@ -1,64 +1,33 @@
-"""The catalogue: every method by name, and `make`, which builds one."""
+"""The methods by name: `make` builds one, `table` tells about all."""
 
 import difflib
 import inspect
-from collections.abc import Callable
 from typing import NamedTuple
 
-from rlvr_jax.methods.aepo import aepo
-from rlvr_jax.methods.clip_cov import clip_cov
-from rlvr_jax.methods.dcpo import dcpo
-from rlvr_jax.methods.dr_grpo import dr_grpo
-from rlvr_jax.methods.entropy_bonus import entropy_bonus
-from rlvr_jax.methods.grpo import grpo
-from rlvr_jax.methods.kl_cov import kl_cov
-from rlvr_jax.methods.kl_penalty import kl_penalty
-from rlvr_jax.methods.ppo_clip import ppo_clip
-from rlvr_jax.methods.reinforce_plus_plus import reinforce_plus_plus
-from rlvr_jax.methods.rloo import rloo
-from rlvr_jax.methods.steer import steer
+from rlvr_jax import transform
+from rlvr_jax.methods.catalogue import CATALOGUE, FAMILIES, Entry
 from rlvr_jax.transform import LossTransform
 
+__all__ = ["CATALOGUE", "FAMILIES", "Entry", "Line", "make", "table"]
+
 Parameter = float | int | str | bool | None
-
-
-class Entry(NamedTuple):
-  """One row of the catalogue."""
-
-  factory: Callable[..., LossTransform]
-  family: str  # what it acts on
-  paper: str
-  arxiv: str  # identifier, "" if none
-
-
-CATALOGUE: dict[str, Entry] = {
-  "grpo": Entry(grpo, "advantage", "DeepSeekMath (GRPO)", "2402.03300"),
-  "dr_grpo": Entry(dr_grpo, "advantage", "Dr.GRPO", "2503.20783"),
-  "rloo": Entry(rloo, "advantage", "Back to Basics (RLOO)", "2402.14740"),
-  "reinforce_plus_plus": Entry(
-    reinforce_plus_plus, "advantage", "REINFORCE++", "2501.03262"
-  ),
-  "ppo_clip": Entry(ppo_clip, "clip", "PPO; clip-higher (DAPO)", "1707.06347"),
-  "kl_penalty": Entry(
-    kl_penalty, "regularizer", "DeepSeekMath (GRPO)", "2402.03300"
-  ),
-  "entropy_bonus": Entry(
-    entropy_bonus, "regularizer", "Skywork-OR1 (adaptive)", "2505.22312"
-  ),
-  "clip_cov": Entry(
-    clip_cov, "weight", "The Entropy Mechanism (Clip-Cov)", "2505.22617"
-  ),
-  "steer": Entry(
-    steer, "weight", "Rethinking Entropy Interventions (STEER)", "2510.10150"
-  ),
-  "kl_cov": Entry(
-    kl_cov, "regularizer", "The Entropy Mechanism (KL-Cov)", "2505.22617"
-  ),
-  "aepo": Entry(
-    aepo, "sampling", "Arbitrary Entropy Policy Optimization", "2510.08141"
-  ),
-  "dcpo": Entry(dcpo, "advantage", "DCPO (authors of AEPO)", "2601.12730"),
+_HOOKS = {
+  "plan": transform.keep_plan,
+  "prepare": transform.keep,
+  "apply": transform.keep,
 }
+
+
+class Line(NamedTuple):
+  """What `table` says of a method at its defaults."""
+
+  name: str
+  family: str
+  paper: str
+  arxiv: str
+  hooks: tuple[str, ...]  # of plan, prepare, apply
+  needs: tuple[str, ...]  # Need.key
+  state: bool  # whether it keeps one
 
 
 def make(name: str, **parameters: Parameter) -> LossTransform:
@@ -81,7 +50,7 @@ def make(name: str, **parameters: Parameter) -> LossTransform:
     )
   factory = CATALOGUE[name].factory
   known = inspect.signature(factory).parameters
-  takes = f"it takes {name}({', '.join(map(_signature, known.values()))})."
+  takes = f"{name!r} takes\n{_parameters(factory)}"
   unknown = [p for p in parameters if p not in known]
   if unknown:
     raise ValueError(
@@ -95,10 +64,53 @@ def make(name: str, **parameters: Parameter) -> LossTransform:
   return factory(**parameters)
 
 
-def _signature(parameter):
-  if parameter.default is parameter.empty:
-    return parameter.name
-  return f"{parameter.name}={parameter.default!r}"
+def table() -> tuple[Line, ...]:
+  """One line per method, in the order of `FAMILIES` and of the catalogue."""
+  return tuple(
+    _line(name, entry)
+    for family in FAMILIES
+    for name, entry in CATALOGUE.items()
+    if entry.family == family
+  )
+
+
+def _line(name, entry):
+  method = entry.factory(**entry.example)
+  return Line(
+    name,
+    entry.family,
+    entry.paper,
+    entry.arxiv,
+    tuple(h for h, idle in _HOOKS.items() if getattr(method, h) is not idle),
+    tuple(need.key for need in method.needs),
+    method.init is not transform.no_state,
+  )
+
+
+def _parameters(factory):
+  """One line per parameter: its default, its meaning and its range."""
+  told = _described(factory)
+  lines = []
+  for parameter in inspect.signature(factory).parameters.values():
+    default = parameter.default
+    given = "" if default is parameter.empty else f" = {default!r}"
+    lines.append(f"  {parameter.name}{given}: {told[parameter.name]}")
+  return "\n".join(lines)
+
+
+def _described(factory):
+  """Parameter to its text in the section Args of the docstring."""
+  found, name, inside = {}, "", False
+  for line in inspect.getdoc(factory).splitlines():
+    indent = len(line) - len(line.lstrip())
+    if not indent:
+      inside = line == "Args:" or (inside and not line)
+    elif inside and indent == 2:
+      name, _, text = line.strip().partition(": ")
+      found[name] = text
+    elif inside:
+      found[name] += " " + line.strip()
+  return found
 
 
 def _nearest(word, known):

@@ -2,10 +2,12 @@
 
 Every row has its own key made of draw name, prompt and sample number, so what
 a row samples does not depend on which other rows are in the batch. Per token
-three things are recorded: its log-prob under the distribution really sampled,
-the policy's log-prob at the scoring temperature, and the policy's entropy.
+the log-prob under the distribution really sampled is recorded, and every
+statistic of the policy at the scoring temperature that somebody needs: logits
+and hidden states are at hand, so none of them costs a pass over the model.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import jax
@@ -18,9 +20,21 @@ from rlvr_jax.models.decoder import Cache, Transformer
 from rlvr_jax.sampling import distribution
 from rlvr_jax.types import Array, Draw, Need, PyTree, TokenBatch
 
-# What the sampler records without another pass over the model.
+# What the sampler records whether it is asked to or not.
 ENTROPY = Need(stats.Entropy(), when="rollout")
 OLD_LOGP = Need(stats.Logp(), when="rollout")
+
+
+def recorded(needs: Iterable[Need]) -> tuple[Need, ...]:
+  """What a rollout records if these are needed: all that is the policy's."""
+  own = [
+    need
+    for need in needs
+    if need.when == "rollout"
+    and need.params == ("policy",)
+    and not need.is_note
+  ]
+  return tuple(dict.fromkeys((OLD_LOGP, ENTROPY, *own)))
 
 
 class Ends(NamedTuple):
@@ -38,8 +52,7 @@ class Record(NamedTuple):
   tokens: Array  # i32
   mask: Array  # bool, the end included
   sample_logp: Array  # f32 nats
-  old_logp: Array  # f32 nats
-  entropy: Array  # f32 nats
+  stats: dict[str, Array]  # f32, hidden ones [P, G, T, K], by Need.key
   done: Array  # bool[P, G]
   cache: Cache  # of the responses
 
@@ -54,6 +67,7 @@ def rollout(
   model: Transformer,
   length: int,
   ends: Ends,
+  needs: tuple[Need, ...] = (),
   window: int = 128,
 ) -> TokenBatch:
   """Samples every draw of a step. Pure; jit it with the counts static.
@@ -67,6 +81,7 @@ def rollout(
     model: the decoder.
     length: response positions T; a row that has not ended by then is cut.
     ends: meaning of special tokens.
+    needs: of the methods; those of `recorded` are recorded.
     window: attention reads the response cache in stages of this many
       positions, so early tokens do not pay for the longest response.
 
@@ -75,6 +90,7 @@ def rollout(
     prompt order; rewards and advantages are zero.
   """
   hidden, cache = model.prefill(params, prompts, prompt_mask)
+  needs = recorded(needs)
   blocks = []
   first_group = 0
   for number, draw in enumerate(draws):
@@ -82,9 +98,11 @@ def rollout(
     part = Cache(
       cache.keys[:, :count], cache.values[:, :count], cache.valid[:count]
     )
-    start = _start(model, hidden[:count], draw.per_prompt, length, ends)
+    start = _start(model, hidden[:count], draw.per_prompt, length, ends, needs)
     keys = _row_keys(rng.named(key, draw.name), count, draw.per_prompt)
-    record = _sample(params, start, part, keys, draw, model, ends, window)
+    record = _sample(
+      params, start, part, keys, draw, model, ends, needs, window
+    )
     blocks.append(
       _assemble(record, prompts, prompt_mask, draw, number, first_group)
     )
@@ -98,27 +116,31 @@ def _row_keys(key: Array, prompts: int, per_prompt: int) -> Array:
   return jax.vmap(fold, in_axes=(0, None))(by_prompt, jnp.arange(per_prompt))
 
 
-def _start(model, hidden, per_prompt, length, ends) -> Record:
+def _start(model, hidden, per_prompt, length, ends, needs) -> Record:
   prompts, width = hidden.shape
   rows = (prompts, per_prompt)
   zeros = jnp.zeros((*rows, length), jnp.float32)
+  one = lambda need: stats.width(need, width)
   return Record(
     position=jnp.int32(0),
     hidden=jnp.broadcast_to(hidden[:, None], (*rows, width)),
     tokens=jnp.full((*rows, length), ends.pad, jnp.int32),
     mask=jnp.zeros((*rows, length), bool),
     sample_logp=zeros,
-    old_logp=zeros,
-    entropy=zeros,
+    stats={
+      n.key: jnp.zeros((*zeros.shape, *one(n)), zeros.dtype) for n in needs
+    },
     done=jnp.zeros(rows, bool),
     cache=model.empty_cache(prompts, per_prompt, length),
   )
 
 
-def _sample(params, record, prompt, keys, draw, model, ends, window) -> Record:
+def _sample(
+  params, record, prompt, keys, draw, model, ends, needs, window
+) -> Record:
   """Runs the stages; each attends to no more cache than it can have filled."""
   length = record.tokens.shape[-1]
-  record = _emit(params, record, keys, draw, model, ends)
+  record = _emit(params, record, keys, draw, model, ends, needs)
   for stop in [*range(window, length, window), length]:
 
     def going(record, stop=stop):
@@ -126,44 +148,57 @@ def _sample(params, record, prompt, keys, draw, model, ends, window) -> Record:
 
     def advance(record, stop=stop):
       record = _read(params, record, prompt, model, stop)
-      return _emit(params, record, keys, draw, model, ends)
+      return _emit(params, record, keys, draw, model, ends, needs)
 
     record = jax.lax.while_loop(going, advance, record)
   return record
 
 
-def _emit(params, record, keys, draw, model, ends) -> Record:
+def _emit(params, record, keys, draw, model, ends, needs) -> Record:
   """Samples one token per row from the current states."""
   rows = record.done.shape
   logits = model.logits(params, record.hidden)
   logits = logits.reshape(-1, logits.shape[-1])
-  flat = lambda x: jnp.broadcast_to(jnp.float32(x), rows).reshape(-1)
-  tempered = distribution.temper(logits, flat(draw.temperature))
-  cut = distribution.truncate(tempered, draw.top_k, draw.top_p, draw.min_p)
+  cut = _distribution(logits, draw, rows)
   at = jax.vmap(lambda k: jax.random.fold_in(k, record.position))
   uniforms = jax.vmap(lambda k: jax.random.uniform(k, (2,)))(
     at(keys.reshape(-1))
   )
   token = distribution.draw(cut, uniforms)
   sampled = jnp.take_along_axis(cut, token[:, None], axis=-1)[:, 0]
-  policy = reference.moments(
-    logits / flat(draw.score_temperature)[:, None], token
+  states = record.hidden.reshape(token.size, -1)
+  scoring = jnp.broadcast_to(jnp.float32(draw.score_temperature), token.shape)
+  found = stats.of_tokens(
+    needs, {"policy": logits}, {"policy": states}, token, scoring
   )
   alive = ~record.done
-  put = lambda old, new, empty=0: jax.lax.dynamic_update_index_in_dim(
-    old, jnp.where(alive, new.reshape(rows), empty), record.position, axis=-1
-  )
+
+  def put(old, new, empty=0):
+    new = new.reshape(*rows, *new.shape[1:])
+    new = jnp.where(jnp.expand_dims(alive, range(2, new.ndim)), new, empty)
+    return jax.lax.dynamic_update_index_in_dim(old, new, record.position, 2)
+
   return record._replace(
     tokens=put(record.tokens, token, ends.pad),
-    mask=put(record.mask, jnp.ones(rows, bool), False),
+    mask=put(record.mask, jnp.ones(token.shape, bool), False),
     sample_logp=put(
       record.sample_logp, sampled - jax.nn.logsumexp(cut, axis=-1)
     ),
-    old_logp=put(record.old_logp, policy.logp),
-    entropy=put(record.entropy, policy.entropy),
+    stats={k: put(old, found[k]) for k, old in record.stats.items()},
     done=record.done | (token.reshape(rows) == ends.eos),
     position=record.position + 1,
   )
+
+
+def _distribution(logits: Array, draw: Draw, rows: tuple[int, int]) -> Array:
+  """Logits f32[N, V] of the distribution that tokens are drawn from."""
+  entropy = jnp.zeros(rows, jnp.float32)  # read for its shape only, or:
+  if callable(draw.temperature):
+    any_token = jnp.zeros(logits.shape[0], jnp.int32)
+    entropy = reference.moments(logits, any_token).entropy.reshape(rows)
+  temperature = draw.temperature_at(entropy)
+  tempered = distribution.temper(logits, temperature.reshape(-1))
+  return distribution.truncate(tempered, draw.top_k, draw.top_p, draw.min_p)
 
 
 def _read(params, record, prompt, model, stop) -> Record:
@@ -190,7 +225,9 @@ def _read(params, record, prompt, model, stop) -> Record:
 def _assemble(record, prompts, prompt_mask, draw, number, first_group):
   count, per_prompt, length = record.tokens.shape
   rows = count * per_prompt
-  flat = lambda x: x.reshape(rows, length)
+  flat = lambda x: x.reshape(rows, length, *x.shape[3:])
+  found = {k: flat(v) for k, v in record.stats.items()}
+  old_logp = found.pop(OLD_LOGP.key)
   each = lambda x: jnp.repeat(x[:count], per_prompt, axis=0)
   zeros = jnp.zeros((rows, length), jnp.float32)
   group = first_group + np.arange(rows) // per_prompt
@@ -206,9 +243,9 @@ def _assemble(record, prompts, prompt_mask, draw, number, first_group):
     score_temperature=jnp.broadcast_to(
       jnp.float32(draw.score_temperature), (rows,)
     ),
-    old_logp=flat(record.old_logp),
+    old_logp=old_logp,
     advantages=zeros,
-    stats={ENTROPY.key: flat(record.entropy)},
+    stats=found,
     notes={},
     metrics={},
   )

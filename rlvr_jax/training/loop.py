@@ -21,7 +21,7 @@ from rlvr_jax.training.checkpoint import Checkpoints
 from rlvr_jax.training.evaluate import decode
 from rlvr_jax.training.programs import mean_over_updates
 from rlvr_jax.training.state import TrainState, layout
-from rlvr_jax.types import PyTree
+from rlvr_jax.types import PyTree, Responses, TokenBatch
 
 Line = dict[str, float]
 
@@ -173,9 +173,10 @@ def one_step(
   watch.lap("rollout")
   asked = [problems[i] for i in programs.row_prompts()]
   graded = verify.grade(run.task, asked, texts)
+  notes = _notes(run, batch, [p.prompt for p in asked], texts, graded.answers)
   watch.lap("grade")
   batch, method, measured = programs.prepare(
-    state, batch, graded.reward, graded.known
+    state, batch, graded.reward, graded.known, notes
   )
   line = {k: float(v) for k, v in jax.device_get(measured).items()}
   watch.lap("prepare")
@@ -191,6 +192,27 @@ def one_step(
     line["rollout/tokens"] / line["time/rollout_seconds"]
   )
   return state, line
+
+
+def _notes(
+  run: Run,
+  batch: TokenBatch,
+  prompts: list[str],
+  texts: list[str],
+  answers: list[str | None],
+) -> dict[str, np.ndarray]:
+  """What the host writes on the rollout, by Need.key."""
+  needs = run.programs.notes
+  if not needs:
+    return {}
+  decode, mask = run.task.tokenizer.decode, np.asarray(batch.mask)
+  pieces = [
+    [decode([token]) for token in row[counted]]
+    for row, counted in zip(np.asarray(batch.response), mask)
+  ]
+  group = np.asarray(batch.group)
+  found = Responses(prompts, texts, pieces, answers, group, mask.shape[1])
+  return {need.key: need.stat.annotate(found) for need in needs}
 
 
 def _prompts(run: Run, cursor: int):

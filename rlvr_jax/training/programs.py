@@ -20,6 +20,7 @@ from rlvr_jax.types import (
   Array,
   Clock,
   Draw,
+  Need,
   PyTree,
   TokenBatch,
 )
@@ -118,8 +119,13 @@ class Programs:
     batch = jax.eval_shape(self._sample, state, state.params, tokens, valid)
     sampled = batch.mask.shape[0]
     row = lambda kind: jax.ShapeDtypeStruct((sampled,), kind)
+    shapes = {"row": (sampled,), "token": batch.mask.shape}
+    notes = {
+      n.key: jax.ShapeDtypeStruct(shapes[n.stat.shape], jnp.int32)
+      for n in self.notes
+    }
     edited, _, _ = jax.eval_shape(
-      self._prepare, state, batch, row(jnp.float32), row(jnp.bool)
+      self._prepare, state, batch, row(jnp.float32), row(jnp.bool), notes
     )
     return sampled, edited.mask.shape[0]
 
@@ -128,6 +134,11 @@ class Programs:
     return np.concatenate(
       [np.repeat(np.arange(b.prompts), b.per_prompt) for b in self.blocks]
     )
+
+  @property
+  def notes(self) -> tuple[Need, ...]:
+    """What the host must write on every rollout."""
+    return tuple(need for need in self.method.needs if need.is_note)
 
   def needs_params(self, name: str) -> bool:
     """Whether a need of the chain names this parameter set."""
@@ -166,8 +177,10 @@ class Programs:
 
   def _rollout(self, params, prompts, prompt_mask, draws, key):
     s = self.settings
-    sizes = dict(model=self.model, length=s.length, ends=s.ends)
-    return sampler.rollout(params, prompts, prompt_mask, draws, key, **sizes)
+    how = dict(length=s.length, ends=s.ends, needs=self.method.needs)
+    return sampler.rollout(
+      params, prompts, prompt_mask, draws, key, model=self.model, **how
+    )
 
   def _params(self, state, ref) -> Mapping[str, PyTree]:
     return {"policy": state.params, "ref": ref, "ema": state.ema}
@@ -181,7 +194,9 @@ class Programs:
 
   def _score(self, batch, state, ref):
     s = self.settings
-    wanted = [n for n in self.method.needs if n.when == "rollout"]
+    wanted = [
+      n for n in self.method.needs if n.when == "rollout" and not n.is_note
+    ]
     known = batch.stats | {sampler.OLD_LOGP.key: batch.old_logp}
     if s.rescore:
       wanted += [sampler.OLD_LOGP, sampler.ENTROPY]
@@ -200,10 +215,11 @@ class Programs:
       known[SAMPLED] = batch.old_logp
     return batch.replace(old_logp=known[sampler.OLD_LOGP.key], stats=known)
 
-  def _prepare(self, state, batch, reward, known):
+  def _prepare(self, state, batch, reward, known, notes):
     """Puts rewards in, measures, and lets the methods edit the rollout."""
     batch = batch.replace(
       reward=reward,
+      notes=notes,
       mask=batch.mask & known[:, None],
       group=jnp.where(known, batch.group, -1),
     )

@@ -1,0 +1,35 @@
+r"""DCPO: AEPO's hold on the entropy by weights, without another draw.
+
+Paper:     DCPO, arXiv 2601.12730.
+Command:   python -m experiments.train \
+               --config=configs/methods/dcpo.py:runlocal \
+               --workdir=runs/dcpo
+Hardware:  2 CPU cores
+Time:      3 minutes, 2 of them for the warm start
+Published: as AEPO.
+Expect:    the entropy is pulled towards the target of 0.5 nats.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import recipe
+
+RECIPE = recipe.Recipe(
+  name="dcpo",
+  chain=("grpo", "dcpo"),
+  published={
+    "dcpo.target_entropy": 0.5,
+    "rollout.prompts": 512,
+    "rollout.per_prompt": 5,
+    "train.updates": 4,
+    "optimizer.learning_rate": 1e-06,
+  },
+  small={
+    "dcpo.target_entropy": 0.5,
+  },
+)
+
+
+def get_config(arg: str | None = None) -> ConfigDict:
+  """The configuration; for `arg` see `recipe.config`."""
+  return recipe.config(RECIPE, arg)

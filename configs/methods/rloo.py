@@ -1,0 +1,33 @@
+r"""RLOO: each response against the mean of the others.
+
+Paper:     Back to Basics (RLOO), arXiv 2402.14740.
+Command:   python -m experiments.train \
+               --config=configs/methods/rloo.py:runlocal \
+               --workdir=runs/rloo
+Hardware:  2 CPU cores
+Time:      3 minutes, 2 of them for the warm start
+Published: Pythia and Llama on summaries, 2 or 4 responses a prompt, learning
+           rate 1e-6, 512 rows a step.
+Expect:    as GRPO without its deviation.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import recipe
+
+RECIPE = recipe.Recipe(
+  name="rloo",
+  chain=("rloo",),
+  published={
+    "rollout.prompts": 128,
+    "rollout.per_prompt": 4,
+    "train.updates": 1,
+    "optimizer.learning_rate": 1e-06,
+  },
+  small={},
+)
+
+
+def get_config(arg: str | None = None) -> ConfigDict:
+  """The configuration; for `arg` see `recipe.config`."""
+  return recipe.config(RECIPE, arg)
