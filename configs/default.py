@@ -34,6 +34,9 @@ def get_config(arg: str | None = None) -> ConfigDict:
   c.task = dict(
     name=task,  # split | sum | gym:<dataset>
     data_dir="",  # where TFDS keeps datasets; "" is its own default
+    # Rows of the training problems that RL uses, in this order, repeated as
+    # often as a step asks; () is all. The warm start uses all in any case.
+    subset=(),
     options=dict(TASK_OPTIONS.get(task, {})),  # arguments of the task
   )
   c.model = dict(

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from ml_collections import ConfigDict
 
 from configs import common, default
+from rlvr_jax import methods
 
 Values = dict[str, float | int | str | bool | tuple]
 
@@ -23,12 +24,11 @@ def of(name: str) -> Recipe:
   """The recipe in `configs/methods/<name>.py`.
 
   Raises:
-    ValueError: there is none of this name.
+    ValueError: no method has this name.
   """
-  try:
-    return importlib.import_module(f"configs.methods.{name}").RECIPE
-  except ModuleNotFoundError as error:
-    raise ValueError(f"there is no configs/methods/{name}.py.") from error
+  if name not in methods.CATALOGUE:
+    methods.make(name)  # raises, with the nearest name
+  return importlib.import_module(f"configs.methods.{name}").RECIPE
 
 
 def quickstart(recipe: Recipe, task: str, steps: int = 200) -> ConfigDict:

@@ -6,6 +6,10 @@ and the function of `types.Note`; a new one may live in a method's own file.
 """
 
 import dataclasses
+import functools
+import pathlib
+import re
+from collections.abc import Iterator
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -36,3 +40,73 @@ class Answer:
 
 
 ANSWER = Need(Answer(), when="rollout")
+
+
+_WORD = re.compile(r"[a-z']+|[0-9]+", re.IGNORECASE | re.ASCII)
+
+Gram = tuple[str, ...]  # consecutive words, in lower case
+
+
+def words(text: str) -> Gram:
+  """The words of a text, in lower case: runs of letters, or of digits."""
+  return tuple(word.lower() for word in _WORD.findall(text))
+
+
+@functools.lru_cache
+def read_grams(path: str) -> frozenset[Gram]:
+  """The grams of a text file, one to a line; read once.
+
+  Raises:
+    ValueError: the file holds none.
+    OSError: there is no such file.
+  """
+  lines = pathlib.Path(path).read_text().splitlines()
+  grams = frozenset(filter(None, map(words, lines)))
+  if not grams:
+    raise ValueError(f"{path} holds no gram; write one to a line.")
+  return grams
+
+
+def matches(found: Gram, grams: frozenset[Gram]) -> Iterator[range]:
+  """Where grams stand in a text of these words; they may overlap."""
+  for size in sorted({len(gram) for gram in grams}):
+    for first in range(len(found) - size + 1):
+      if found[first : first + size] in grams:
+        yield range(first, first + size)
+
+
+@dataclasses.dataclass(frozen=True)
+class StrategicGrams:
+  """Which tokens belong to a gram of a list; i32[B, T] of 0 and 1.
+
+  A token is marked if it shares a character with a word of any gram that
+  matches, so a token that begins inside one and ends behind it is.
+
+  Attributes:
+    path: text file of grams, one to a line.
+  """
+
+  path: str
+  shape: ClassVar[Literal["token"]] = "token"
+  values: ClassVar[tuple[int, int]] = (0, 1)
+
+  def annotate(self, responses: Responses) -> np.ndarray:
+    """1 for tokens that overlap a word of a matching gram."""
+    grams = read_grams(self.path)
+    found = np.zeros((len(responses.pieces), responses.length), np.int32)
+    for row, pieces in zip(found, responses.pieces):
+      row[: len(pieces)] = _planning(pieces, grams)
+    return found
+
+
+def _planning(pieces: list[str], grams: frozenset[Gram]) -> np.ndarray:
+  """bool[len(pieces)]: which pieces of one text overlap a matching gram."""
+  text = "".join(pieces)
+  spans = [match.span() for match in _WORD.finditer(text)]
+  inside = np.zeros(len(text), bool)
+  for places in matches(words(text), grams):
+    for place in places:
+      inside[slice(*spans[place])] = True
+  ends = np.cumsum([len(piece) for piece in pieces])
+  starts = np.concatenate([[0], ends[:-1]]).astype(int)
+  return np.array([inside[a:b].any() for a, b in zip(starts, ends)], bool)

@@ -85,6 +85,26 @@ def unclipped(max_log_ratio: float | None = 20.0) -> Surrogate:
   return surrogate
 
 
+def nothing(objective: Objective, context: Context) -> Array:
+  """No loss per token; for methods whose loss is `extra`."""
+  del context
+  return jnp.zeros_like(objective.log_ratio)
+
+
+def divergence(objective: Objective, estimator: str = "k1") -> Array:
+  """Estimate of KL(pi_old || pi), f32[] nats, differentiable.
+
+  Args:
+    objective: of the minibatch.
+    estimator: the mean over counted tokens of -log r ("k1"), or of
+      r - 1 - log r ("k3").
+  """
+  each = -objective.log_ratio
+  if estimator == "k3":
+    each += ratio(objective) - 1
+  return reduce.masked_mean(each, objective.mask)
+
+
 ppo_clip = clipped()
 
 

@@ -166,10 +166,77 @@ def group_rank(x: Array, group: Array) -> Array:
   rows = x.shape[0]
   slot = jnp.where(group < 0, rows, group)
   order = jnp.lexsort((x, slot))
-  place = jnp.zeros(rows, jnp.int32).at[order].set(jnp.arange(rows))
+  numbers = jnp.arange(rows, dtype=jnp.int32)
+  place = jnp.zeros(rows, jnp.int32).at[order].set(numbers)
   count = jax.ops.segment_sum(jnp.ones(rows, jnp.int32), slot, rows + 1)
   first = jnp.cumsum(count) - count
   return jnp.where(group < 0, 0, place - first[slot])
+
+
+def group_total(group: Array) -> Array:
+  """f32[]: how many groups there are."""
+  rows = group.shape[0]
+  slot = jnp.where(group < 0, rows, group)
+  return jnp.zeros(rows + 1, jnp.float32).at[slot].set(1.0)[:rows].sum()
+
+
+def group_max(x: Array, group: Array, mask: Array | None = None) -> Array:
+  """Largest counted x of the rows of the same group, handed back to each row.
+
+  Args:
+    x: f32[B] one value per row.
+    group: i32[B] group number in [0, B); -1 joins no group.
+    mask: bool[B] which rows count; all if None.
+
+  Returns:
+    f32[B]; 0 where no row of the group counts, and for rows without a group.
+  """
+  rows = x.shape[0]
+  slot = jnp.where(group < 0, rows, group)
+  counts = group >= 0 if mask is None else (group >= 0) & mask
+  inside = jnp.where(counts, x, -jnp.inf)
+  highest = jax.ops.segment_max(inside, slot, num_segments=rows + 1)[slot]
+  return jnp.where(highest > -jnp.inf, highest, 0)
+
+
+def group_softmax(x: Array, group: Array, mask: Array) -> Array:
+  """exp(x) of each counted row as a share of the sum over its group.
+
+  Args:
+    x: f32[B] one value per row.
+    group: i32[B] group number in [0, B); -1 joins no group.
+    mask: bool[B] which rows count.
+
+  Returns:
+    f32[B]; 0 for rows that do not count or have no group.
+  """
+  _, powers = _powers(x, group, mask)
+  total = group_sum(powers, group)
+  return powers / jnp.where(total > 0, total, 1)
+
+
+def group_logsumexp(x: Array, group: Array, mask: Array) -> Array:
+  """Log of the sum of exp(x) over the counted rows of the same group.
+
+  Args:
+    x: f32[B] one value per row.
+    group: i32[B] group number in [0, B); -1 joins no group.
+    mask: bool[B] which rows count.
+
+  Returns:
+    f32[B], handed back to each row; 0 where no row of the group counts.
+  """
+  highest, powers = _powers(x, group, mask)
+  total = group_sum(powers, group)
+  return highest + jnp.log(jnp.where(total > 0, total, 1))
+
+
+def _powers(x, group, mask):
+  """Largest counted x of each group, and exp of what lies below it."""
+  highest = jax.lax.stop_gradient(group_max(x, group, mask))
+  counts = (group >= 0) & mask
+  below = jnp.where(counts, x - highest, 0)
+  return highest, jnp.where(counts, jnp.exp(below), 0)
 
 
 def row_length(mask: Array) -> Array:
@@ -281,6 +348,45 @@ def returns_to_go(rewards: Array, mask: Array, gamma: float = 1.0) -> Array:
   steps = jnp.where(counted, gamma, 1.0), jnp.where(counted, rewards, 0.0)
   _, sums = jax.lax.associative_scan(join, steps, reverse=True, axis=1)
   return jnp.where(counted, sums, 0.0)
+
+
+def gae(
+  rewards: Array,
+  values: Array,
+  mask: Array,
+  gamma: float = 1.0,
+  decay: float = 1.0,
+) -> Array:
+  """Generalized advantage estimates of given values.
+
+  A_t = d_t + gamma decay A_t', d_t = r_t + gamma V_t' - V_t, with t' the next
+  counted token; behind the last one both are 0. Positions that do not count
+  earn nothing and take no time.
+
+  Args:
+    rewards: f32[B, T] one reward per token.
+    values: f32[B, T] expected return before each token; anything at masked
+      positions.
+    mask: bool[B, T] counted tokens.
+    gamma: discount per counted token.
+    decay: lambda; 1 gives returns minus values, 0 the one-step errors d.
+
+  Returns:
+    f32[B, T]; 0 where nothing counts.
+  """
+  counted = mask > 0
+  values = jnp.where(counted, values, 0.0)
+
+  def join(later, now):
+    return later[0] | now[0], jnp.where(now[0], now[1], later[1])
+
+  # The value of the first counted token from each position on.
+  _, carried = jax.lax.associative_scan(
+    join, (counted, values), reverse=True, axis=1
+  )
+  following = jnp.pad(carried[:, 1:], [(0, 0), (0, 1)])
+  errors = rewards + gamma * following - values
+  return returns_to_go(errors, mask, gamma * decay)
 
 
 def whiten(x: Array, mask: Array, epsilon: float = 1e-8) -> Array:

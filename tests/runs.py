@@ -4,6 +4,7 @@ import functools
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import jax
 import numpy as np
@@ -58,6 +59,19 @@ def message(
 def task(data_dir: str) -> tasks.Task:
   """The `split` task kept in a folder of the test session."""
   return tasks.load("split", data_dir=data_dir, largest=99)
+
+
+def composed(names: Sequence[str]) -> tuple[str, ...] | None:
+  """A chain of these methods with a source of advantages first.
+
+  None if two of them own the same field.
+  """
+  made = {name: methods.make(name, **FIRST[name].acting) for name in names}
+  owned = [field for method in made.values() for field in method.owns]
+  if len(set(owned)) < len(owned):
+    return None
+  first = [name for name in names if "advantages" in made[name].owns]
+  return (*(first or ["grpo"]), *(n for n in names if n not in first))
 
 
 def programs(

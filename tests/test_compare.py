@@ -10,7 +10,7 @@ from rlvr_jax.training import config as config_lib
 @pytest.mark.parametrize(
   ("flag", "told"),
   [
-    ("--methods=grpo,gpro", "no method named 'gpro' (did you mean 'grpo'?)"),
+    ("--methods=grpo,stear", "no method named 'stear' (did you mean 'steer'?)"),
     ("--seeds=a", "--seeds: 'a' must be a whole number"),
     ("--config.steer.w_min=0.5", "'steer' is not in config.chain"),
     ("--config.chain=('grpo',)", "--methods decides the chains"),

@@ -107,6 +107,10 @@ BAD = {
     dict(loss__scale=5.0),
     ["config.loss.scale = 5.0 has no effect", "'seq-mean-token-sum-norm'"],
   ),
+  "subset that is no tuple of rows": (
+    dict(task__subset=(3, "a")),
+    ["config.task.subset = (3, 'a') must be a tuple, each entry a whole"],
+  ),
   "unknown task": (
     dict(task__name="splt"),
     ["config.task.name = 'splt' is no task (did you mean 'split'?)"],

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import runs
-from rlvr_jax import rng
-from rlvr_jax.training import build, loop, metrics, warm_start
+from rlvr_jax import rng, tasks, verify
+from rlvr_jax.analysis import data_selection
+from rlvr_jax.training import build, host, loop, metrics, warm_start
 from rlvr_jax.training import config as config_lib
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -73,11 +74,67 @@ def test_tensorboard_and_config_stand_beside_the_metrics(finished):
   assert json.loads((run / "config.json").read_text())["steps"] == 4
 
 
+def test_the_accuracy_of_every_problem_of_a_step_is_written_down(finished):
+  c, run, _ = finished
+  text = (run / "accuracy.jsonl").read_text()
+  found = [json.loads(x) for x in text.splitlines()]
+  assert [line["step"] for line in found] == [0, 1, 2, 3]
+  size = len(build.build(c).task.train)
+  order = tasks.prompts_at(c.seed, 0, 4 * c.rollout.prompts, size)
+  assert sum((line["problems"] for line in found), []) == order.tolist()
+  for line, metric in zip(found, lines(run)):
+    mean = np.mean(line["right"])
+    np.testing.assert_allclose(mean, metric["reward/mean"], rtol=1e-5)
+  history = data_selection.read(run)
+  assert history.shape == (order.max() + 1, 1)
+  np.testing.assert_array_equal(history[order[-1]], found[-1]["right"][-1:])
+
+
+def test_accuracy_is_of_the_main_draw_and_of_what_could_be_graded(finished):
+  c, _, _ = finished
+  run = build.build(c)
+  problems = run.task.train[: c.rollout.prompts]
+  rows = c.rollout.prompts * c.rollout.per_prompt
+  reward = np.arange(rows + 2, dtype=np.float32) % 4 == 0
+  known = np.ones(rows + 2, bool)
+  known[0] = False  # a right one
+  known[4:8] = False
+  graded = verify.Graded(reward, known, [])
+  found = host.accuracy(run, problems, graded)
+  assert found["problems"] == list(range(c.rollout.prompts))
+  assert found["right"][0] == 0 and np.isnan(found["right"][1])
+  assert found["right"][2:] == [0.25] * (c.rollout.prompts - 2)
+
+
+def test_only_the_problems_of_the_subset_are_trained_on(finished, folder):
+  _, run, _ = finished
+  c = config(folder, steps=1, task__subset=(5, 3))
+  c.warm_start.folder = str(run / "warm_start")  # of all problems
+  built = build.build(c)
+  assert [p.index for p in built.task.train] == [5, 3]
+  assert built.task.evaluation == built.whole.evaluation
+  problems, _ = host.encoded(built, cursor=0)
+  assert sorted({p.index for p in problems}) == [3, 5]
+  assert len(problems) == c.rollout.prompts
+  warm_start.check(c, folder / "subset")
+  every = config(folder, steps=1)
+  assert build.build(every).task is not built.task
+  assert warm_start.identity(c) == warm_start.identity(every)
+
+
+def test_a_problem_that_the_task_does_not_have_is_refused(folder):
+  c = config(folder, task__subset=(0, 10**6))
+  with pytest.raises(config_lib.ConfigError, match=r"holds \[1000000\], but"):
+    loop.train(c, folder / "refused")
+  assert not (folder / "refused").exists()
+
+
 def test_a_finished_run_started_again_does_nothing(finished):
   c, run, state = finished
-  before = (run / "metrics.jsonl").read_text()
+  written = ("metrics.jsonl", "accuracy.jsonl")
+  before = [(run / name).read_text() for name in written]
   again = loop.train(c, run)
-  assert (run / "metrics.jsonl").read_text() == before
+  assert [(run / name).read_text() for name in written] == before
   assert int(again.step) == int(state.step)
 
 
@@ -163,10 +220,12 @@ def test_a_killed_run_s_later_lines_and_its_cut_last_line_are_dropped(tmp_path):
   path.write_text('{"step": 0, "a": 1.0}\n{"step": 1, "a": 2.0}\n{"step": 2, "')
   writer = metrics.JsonWriter(path, start=1)
   writer.write(1, {"a": np.float32(0.1), "b": float("nan")})
+  writer.write(2, {"problems": [3, 5], "right": [0.5, float("nan")]})
   writer.close()
   assert lines(tmp_path) == [
     {"step": 0, "a": 1.0},
     {"step": 1, "a": 0.1, "b": None},
+    {"step": 2, "problems": [3, 5], "right": [0.5, None]},
   ]
 
 

@@ -54,6 +54,21 @@ def test_nothing_counted_aggregates_to_zero(mode):
   assert not objective.aggregation(jnp.zeros((3, 4)), mode).any()
 
 
+def test_the_divergence_is_the_mean_of_its_estimator_over_counted_tokens():
+  at = record([0.5, 2.0, 3.0], [0.0, 0.0, 0.0])
+  at = at.replace(mask=jnp.array([[1.0, 1.0, 0.0]]))
+  # -log(1/2) and -log 2 cancel; r - 1 adds -1/2 and 1.
+  np.testing.assert_allclose(objective.divergence(at), 0.0, atol=1e-7)
+  np.testing.assert_allclose(objective.divergence(at, "k3"), 0.25, rtol=1e-6)
+
+
+def test_a_loss_of_nothing_has_no_clipped_token():
+  at = record([0.5, 2.0, 3.0], [1.0, -1.0, 1.0], clip=(1.0, np.inf))
+  at = at.replace(surrogate=objective.nothing)
+  assert not objective.nothing(at, NOTHING).any()
+  assert not objective.is_clipped(at, NOTHING).any()
+
+
 def test_an_unknown_mode_is_refused_with_the_known_ones():
   with pytest.raises(ValueError, match="'token-maen' must be one of.*token-m"):
     objective.aggregation(jnp.ones((1, 1)), "token-maen")

@@ -9,18 +9,31 @@ from rlvr_jax import methods, reduce, stats
 from rlvr_jax.training import build, guard
 from rlvr_jax.training.programs import mean_over_updates
 from rlvr_jax.types import Clock
+from rows import FIRST
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
 # All kinds of things a method can do: draws, rollout needs, the reference
 # policy, added terms, weights, state.
 CHAIN = ("grpo", "aepo", "steer", "entropy_bonus", "kl_penalty")
-OTHERS = [
-  ("rloo", "ppo_clip", "clip_cov"),
-  ("dr_grpo", "kl_cov"),
-  ("reinforce_plus_plus",),
-  ("dcpo",),
-]
+
+
+def others(size=6):
+  """The other methods in chains of at most so many that do not collide."""
+  chains = []
+  for name in FIRST:
+    if name in CHAIN:
+      continue
+    for chain in chains:
+      if len(chain) < size and runs.composed((*chain, name)):
+        chain.append(name)
+        break
+    else:
+      chains.append([name])
+  return [runs.composed(chain) for chain in chains]
+
+
+OTHERS = others()
 SGD = optax.sgd(1.0)  # parameters then move by exactly the gradient
 
 
@@ -278,3 +291,19 @@ def test_metrics_of_a_step_are_means_extremes_or_the_first_update_s():
   ]
   want = {"a": 2.0, "b_max": 5.0, "c_min": 0.0, "mismatch/d": 1.0}
   assert mean_over_updates(lines) == want
+
+
+@pytest.mark.parametrize(
+  ("names", "changes", "passes", "rows"),
+  [
+    (("grpo", "steer", "entropy_bonus"), {}, 0, 0),
+    (("grpo", "kl_penalty"), {}, 1, 0),
+    (("grpo", "aepo"), {}, 0, 32),
+    (("grpo",), {"rescore": True}, 1, 0),
+  ],
+)
+def test_the_cost_is_what_nobody_had_computed_anyway(
+  names, changes, passes, rows
+):
+  want = {"cost/extra_passes": passes, "cost/extra_rows": rows}
+  assert runs.programs(*names, **changes).cost() == want

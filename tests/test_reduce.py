@@ -109,6 +109,26 @@ def test_returns_are_discounted_per_counted_token(x, mask, gamma):
   close(got, want)
 
 
+@given(values, masks, st.sampled_from([0.0, 0.5, 0.99, 1.0]))
+def test_advantages_are_discounted_errors_of_the_next_counted_value(
+  x, mask, gamma
+):
+  values = x[:, ::-1]
+  got = reduce.gae(
+    jnp.asarray(x), jnp.asarray(values), jnp.asarray(mask), gamma, 0.7
+  )
+  want = np.zeros(x.shape)
+  for row in range(ROWS):
+    following = advantage = 0.0
+    for t in reversed(range(LENGTH)):
+      if mask[row, t]:
+        error = x[row, t] + gamma * following - values[row, t]
+        following = values[row, t]
+        advantage = error + gamma * 0.7 * advantage
+        want[row, t] = advantage
+  close(got, want)
+
+
 def test_a_return_is_carried_over_the_gap_between_two_turns():
   rewards = jnp.array([[0.0, 0.0, 9.0, 0.0, 1.0]])
   mask = jnp.array([[1, 1, 0, 1, 1]], bool)
@@ -173,6 +193,39 @@ def test_rows_rank_inside_their_group_and_ties_by_place():
   x = jnp.array([3.0, 1.0, 2.0, 1.0, 9.0, 5.0])
   group = jnp.array([4, 4, 0, 4, -1, 0])
   np.testing.assert_array_equal(reduce.group_rank(x, group), [2, 0, 0, 1, 0, 1])
+
+
+@given(per_row, groups, hnp.arrays(np.bool_, ROWS))
+def test_group_maxima_and_softmaxes_are_those_of_the_counted_rows(
+  x, group, mask
+):
+  arrays = jnp.asarray(x), jnp.asarray(group), jnp.asarray(mask)
+  highest, shares, logsumexp = (
+    f(*arrays)
+    for f in (reduce.group_max, reduce.group_softmax, reduce.group_logsumexp)
+  )
+  for row in range(ROWS):
+    inside = (group == group[row]) & mask & (group >= 0)
+    members = x[inside].astype(np.float64)
+    if members.size == 0:
+      assert highest[row] == shares[row] == logsumexp[row] == 0
+      continue
+    assert highest[row] == members.max()
+    want = np.logaddexp.reduce(members)
+    close(logsumexp[row], want)
+    close(shares[row], np.exp(x[row] - want) if mask[row] else 0.0)
+  assert reduce.group_total(arrays[1]) == len(set(group[group >= 0].tolist()))
+
+
+def test_the_slope_of_a_logsumexp_is_the_softmax():
+  x = jnp.array([3.0, 3.0, -1e4, 2.0, 1e4, 7.0])
+  group = jnp.array([1, 1, 1, 0, -1, 0])
+  mask = jnp.array([True, True, True, True, True, False])
+  first = jnp.array([1.0, 0, 0, 1, 0, 0])  # one row of each group
+  total = lambda x: (first * reduce.group_logsumexp(x, group, mask)).sum()
+  np.testing.assert_allclose(
+    jax.grad(total)(x), reduce.group_softmax(x, group, mask), atol=1e-7
+  )
 
 
 def test_subgroups_are_the_rows_of_one_group_and_one_label():

@@ -147,7 +147,8 @@ def test_a_folder_that_is_no_run_is_refused_with_the_next_step(tmp_path):
 
 def test_the_target_entropy_counts_only_where_the_method_is_in_the_chain():
   method = {"target_entropy": 0.5}
-  assert runs.target_entropy(run_of(config={"aepo": method})) == 0.5
+  config = {"aepo": method, "chain": ["grpo", "aepo"]}
+  assert runs.target_entropy(run_of(config=config)) == 0.5
   config = {"aepo": method, "chain": ["grpo"]}
   assert runs.target_entropy(run_of(config=config)) is None
   assert runs.target_entropy(run_of(config={"chain": ["aepo"]})) is None
@@ -359,7 +360,8 @@ def test_a_healthy_run_raises_no_alarm(three, page):
     (run_of(mismatch__k3=[0.0, 0.1]), "between sampler and trainer"),
     (
       run_of(
-        config={"aepo": {"target_entropy": 0.5}}, policy__entropy=[0.4] * 3
+        config={"chain": ["dcpo"], "dcpo": {"target_entropy": 0.5}},
+        policy__entropy=[0.4] * 3,
       ),
       "80% of its target 0.5",
     ),
@@ -376,3 +378,32 @@ def test_each_sign_of_trouble_raises_its_alarm(run, text):
 def test_alarms_are_shown_on_the_page(tmp_path):
   run = run_of(policy__entropy=[0.9, 0.01])
   assert "the policy has" in report.write([run], tmp_path, "Bad").read_text()
+
+
+def test_more_labels_than_colours_get_panels_of_their_own(tmp_path):
+  many_runs = [
+    save(
+      tmp_path / f"r{i}",
+      [row(s, rate=0.01 * i) | {f"m{i}/x": s} for s in range(STEPS)],
+      label=f"m{i}",
+    )
+    for i in range(plots.CROWD + 2)
+  ]
+  names = {plot.name for plot in plots.figures(many_runs)}
+  assert {"policy-entropy", "outcomes", "eval-pass-at-1"} <= names
+  assert "law" not in names
+  small = {plot.name for plot in plots.method_figures(many_runs)}
+  # What all share has no legend that could be read; what one has does.
+  assert {f"m{i}-x" for i in range(len(many_runs))} <= small
+  assert "eval-answer_entropy" not in small
+  page = report.write(many_runs, tmp_path, "t").read_text()
+  assert page.count('<button type="button">') > 5
+  lines = (tmp_path / "summary.md").read_text().splitlines()
+  assert len(lines) == len(many_runs) + 2
+
+
+def test_the_table_tells_what_a_method_asks_for_beyond_the_policy(tmp_path):
+  cost = {"cost/extra_passes": 1.0, "cost/extra_rows": 32.0}
+  rows = [row(0) | cost, row(1)]
+  (found,) = summary.summary_rows([save(tmp_path / "r", rows, label="a")])
+  assert found["extra_passes"] == 1.0 and found["extra_rows"] == 32.0

@@ -8,7 +8,7 @@ import pytest
 from rlvr_jax import stats
 from rlvr_jax.models import DecoderConfig, Transformer
 from rlvr_jax.sampling import sampler
-from rlvr_jax.types import Draw, Need
+from rlvr_jax.types import Draw, Need, View
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -220,3 +220,51 @@ def test_one_trace_serves_changing_temperatures_and_prompts():
   for t in (0.7, 1.0, 1.6):
     run(jnp.float32(t), PROMPTS + int(t))
   assert run._cache_size() == 1
+
+
+def test_any_statistic_of_the_policy_is_recorded_as_the_full_pass_has_it():
+  needs = (
+    Need(stats.CovProbLogp(), when="rollout"),
+    Need(stats.Logp(), when="rollout", view=View(temperature=1.7)),
+    Need(stats.Features(size=5), when="rollout"),
+    Need(stats.Logp(), params=("ref",), when="rollout"),
+  )
+  draws = (Draw("main", 6, score_temperature=0.8),)
+  run = jax.jit(
+    lambda key: sampler.rollout(
+      params(), PROMPTS, VALID, draws, key, model=MODEL, length=LENGTH,
+      ends=ENDS, needs=needs,
+    )
+  )  # fmt: skip
+  batch = run(jax.random.key(0))
+  own = needs[:3]
+  assert {n.key for n in own} | {sampler.ENTROPY.key} == set(batch.stats)
+  bare = batch.replace(stats={})
+  found = stats.score(own, {"policy": params()}, bare, model=MODEL)
+  for need in own:
+    got, want = batch.stats[need.key], found[need.key]
+    assert got.shape == want.shape
+    mask = batch.mask if got.ndim == 2 else batch.mask[..., None]
+    assert jnp.abs(jnp.where(mask, got - want, 0)).max() < 1e-5
+
+
+def test_a_temperature_may_depend_on_the_entropy_of_the_token():
+  # Uncertain tokens are drawn greedily, certain ones at temperature 3.
+  plain = sample()
+  cut = float(jnp.median(plain.stats[sampler.ENTROPY.key][plain.mask]))
+
+  def temperature(entropy):
+    return jnp.where(entropy > cut, 0.0, 3.0)
+
+  batch = sample((Draw("main", 6, temperature=temperature),))
+  logp = log_probs(batch)
+  hot = log_probs(batch, temperature=3.0)
+  entropy = -(np.exp(logp) * logp).sum(-1)
+  unsure = (entropy > cut) & np.asarray(batch.mask)
+  sure = (entropy <= cut) & np.asarray(batch.mask)
+  assert unsure.sum() > 10 and sure.sum() > 10
+  likeliest = logp.argmax(-1) == np.asarray(batch.response)
+  assert likeliest[unsure].all() and not likeliest[sure].all()
+  want = of_response(hot, batch)
+  np.testing.assert_allclose(batch.sample_logp[sure], want[sure], atol=1e-4)
+  np.testing.assert_array_equal(batch.sample_logp[unsure], 0.0)

@@ -6,8 +6,8 @@ Command:   python -m experiments.train \
                --workdir=runs/grpo
 Hardware:  2 CPU cores
 Time:      3 minutes, 2 of them for the warm start
-Published: DeepSeekMath 7B on GSM8K and MATH, 64 responses a prompt, 1024 rows a
-           step, learning rate 1e-6, one update a rollout.
+Published: as papers on entropy run it: bounds 0.2 and 0.28, 8 or 16 responses a
+           prompt, learning rate 1e-6, no penalty on the divergence.
 Expect:    the reward rises and the entropy falls to a few hundredths of a nat;
            one or two distinct right answers are left of 16.
 """
@@ -20,9 +20,8 @@ RECIPE = recipe.Recipe(
   name="grpo",
   chain=("grpo",),
   published={
-    "rollout.prompts": 16,
-    "rollout.per_prompt": 64,
-    "train.updates": 1,
+    "loss.clip_high": 0.28,
+    "rollout.per_prompt": 8,
     "optimizer.learning_rate": 1e-06,
   },
   small={},

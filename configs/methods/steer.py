@@ -6,8 +6,9 @@ Command:   python -m experiments.train \
                --workdir=runs/steer
 Hardware:  2 CPU cores
 Time:      3 minutes, 2 of them for the warm start
-Published: Qwen2.5-Math-7B, least weight 0.7, 512 prompts with 16 responses, 16
-           updates, learning rate 1e-6, bounds 0.2 and 0.28.
+Published: Qwen2.5-Math-7B, least weight 0.7, 512 prompts with 8 responses, 16
+           updates, learning rate 1e-6, bounds 0.2 and 0.28; a dual clip of 10
+           (ppo_clip) is left out here.
 Expect:    the entropy falls slower than with GRPO.
 """
 
@@ -22,7 +23,7 @@ RECIPE = recipe.Recipe(
     "steer.w_min": 0.7,
     "loss.clip_high": 0.28,
     "rollout.prompts": 512,
-    "rollout.per_prompt": 16,
+    "rollout.per_prompt": 8,
     "train.updates": 16,
     "optimizer.learning_rate": 1e-06,
   },

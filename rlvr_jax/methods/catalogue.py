@@ -3,18 +3,65 @@
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from rlvr_jax.methods.action_redundancy import action_redundancy
+from rlvr_jax.methods.aent import aent
 from rlvr_jax.methods.aepo import aepo
+from rlvr_jax.methods.aer import aer
+from rlvr_jax.methods.bapo import bapo
+from rlvr_jax.methods.canon import canon
+from rlvr_jax.methods.cdpo import cdpo
+from rlvr_jax.methods.cispo import cispo
 from rlvr_jax.methods.clip_cov import clip_cov
+from rlvr_jax.methods.copo import copo
 from rlvr_jax.methods.dcpo import dcpo
+from rlvr_jax.methods.disco import disco
 from rlvr_jax.methods.dr_grpo import dr_grpo
+from rlvr_jax.methods.drpo import drpo
+from rlvr_jax.methods.empg import empg
+from rlvr_jax.methods.entropy_advantage import entropy_advantage
+from rlvr_jax.methods.entropy_annealing import entropy_annealing
 from rlvr_jax.methods.entropy_bonus import entropy_bonus
+from rlvr_jax.methods.entropy_dynamics_rft import entropy_dynamics_rft
+from rlvr_jax.methods.epo import epo
+from rlvr_jax.methods.ettrl_ear import ettrl_ear
+from rlvr_jax.methods.forking_tokens import forking_tokens
+from rlvr_jax.methods.gae import gae
+from rlvr_jax.methods.gmpo import gmpo
+from rlvr_jax.methods.gpg import gpg
+from rlvr_jax.methods.gradient_preserving_clip import gradient_preserving_clip
+from rlvr_jax.methods.group_filter import group_filter
 from rlvr_jax.methods.grpo import grpo
+from rlvr_jax.methods.grpo_passk import grpo_passk
+from rlvr_jax.methods.gspo import gspo
+from rlvr_jax.methods.hapo import hapo
+from rlvr_jax.methods.hicra import hicra
+from rlvr_jax.methods.integral_clip import integral_clip
 from rlvr_jax.methods.kl_cov import kl_cov
 from rlvr_jax.methods.kl_penalty import kl_penalty
+from rlvr_jax.methods.lp_reg import lp_reg
+from rlvr_jax.methods.one_shot_rlvr import one_shot_rlvr
+from rlvr_jax.methods.opo import opo
+from rlvr_jax.methods.optimal_token_baseline import optimal_token_baseline
+from rlvr_jax.methods.overlong_shaping import overlong_shaping
+from rlvr_jax.methods.passk_training import passk_training
+from rlvr_jax.methods.positive_negative_reinforcement import (
+  positive_negative_reinforcement,
+)
 from rlvr_jax.methods.ppo_clip import ppo_clip
+from rlvr_jax.methods.reinforce import reinforce
 from rlvr_jax.methods.reinforce_plus_plus import reinforce_plus_plus
+from rlvr_jax.methods.remax import remax
+from rlvr_jax.methods.revisiting_entropy import revisiting_entropy
 from rlvr_jax.methods.rloo import rloo
+from rlvr_jax.methods.rollout_correction import rollout_correction
+from rlvr_jax.methods.sapo import sapo
+from rlvr_jax.methods.seed_grpo import seed_grpo
+from rlvr_jax.methods.siren import siren
+from rlvr_jax.methods.state_entropy_reg import state_entropy_reg
 from rlvr_jax.methods.steer import steer
+from rlvr_jax.methods.tecrl import tecrl
+from rlvr_jax.methods.ttrl import ttrl
+from rlvr_jax.methods.unlikeliness import unlikeliness
 from rlvr_jax.transform import LossTransform
 
 FAMILIES = (
@@ -45,7 +92,63 @@ CATALOGUE: dict[str, Entry] = {
   "reinforce_plus_plus": Entry(
     reinforce_plus_plus, "advantage", "REINFORCE++", "2501.03262"
   ),
+  "remax": Entry(remax, "advantage", "ReMax", "2310.10505"),
+  "opo": Entry(opo, "advantage", "Optimal Reward Baseline (OPO)", "2505.23585"),
+  "optimal_token_baseline": Entry(
+    optimal_token_baseline, "advantage", "Optimal Token Baseline (verl)", ""
+  ),
+  "gae": Entry(
+    gae, "advantage", "Generalized Advantage Estimation", "1506.02438"
+  ),
+  "grpo_passk": Entry(
+    grpo_passk, "advantage", "Optimizing LMs for pass@k", "2503.19595"
+  ),
+  "passk_training": Entry(
+    passk_training, "advantage", "Pass@k Training", "2508.10751"
+  ),
+  "positive_negative_reinforcement": Entry(
+    positive_negative_reinforcement,
+    "advantage",
+    "The Surprising Effectiveness of Negative Reinforcement",
+    "2506.01347",
+  ),
+  "unlikeliness": Entry(
+    unlikeliness, "reward", "Rewarding the Unlikely", "2506.02355"
+  ),
+  "overlong_shaping": Entry(
+    overlong_shaping, "reward", "DAPO (soft overlong punishment)", "2503.14476"
+  ),
+  "disco": Entry(
+    disco,
+    "surrogate",
+    "Discriminative Constrained Optimization (DisCO)",
+    "2505.12366",
+  ),
+  "drpo": Entry(
+    drpo,
+    "surrogate",
+    "Decoupled Reward Policy Optimization (DRPO)",
+    "2510.04474",
+  ),
+  "rollout_correction": Entry(
+    rollout_correction, "weight", "Truncated importance sampling (verl)", ""
+  ),
+  "group_filter": Entry(
+    group_filter, "sampling", "DAPO (dynamic sampling)", "2503.14476"
+  ),
   "ppo_clip": Entry(ppo_clip, "clip", "PPO; clip-higher (DAPO)", "1707.06347"),
+  "gspo": Entry(
+    gspo, "surrogate", "Group Sequence Policy Optimization", "2507.18071"
+  ),
+  "gmpo": Entry(
+    gmpo, "surrogate", "Geometric-Mean Policy Optimization", "2507.20673"
+  ),
+  "cispo": Entry(cispo, "surrogate", "MiniMax-M1 (CISPO)", "2506.13585"),
+  "sapo": Entry(
+    sapo, "surrogate", "Soft Adaptive Policy Optimization", "2511.20347"
+  ),
+  "gpg": Entry(gpg, "surrogate", "Group Policy Gradient (GPG)", "2504.02546"),
+  "reinforce": Entry(reinforce, "surrogate", "REINFORCE (Williams, 1992)", ""),
   "kl_penalty": Entry(
     kl_penalty, "regularizer", "DeepSeekMath (GRPO)", "2402.03300"
   ),
@@ -58,8 +161,32 @@ CATALOGUE: dict[str, Entry] = {
   "steer": Entry(
     steer, "weight", "Rethinking Entropy Interventions (STEER)", "2510.10150"
   ),
+  "forking_tokens": Entry(
+    forking_tokens, "weight", "Beyond the 80/20 Rule", "2506.01939"
+  ),
   "kl_cov": Entry(
     kl_cov, "regularizer", "The Entropy Mechanism (KL-Cov)", "2505.22617"
+  ),
+  "siren": Entry(
+    siren, "regularizer", "Rethinking Entropy Regularization", "2509.25133"
+  ),
+  "lp_reg": Entry(
+    lp_reg,
+    "regularizer",
+    "Low-probability Tokens Sustain Exploration (Lp-Reg)",
+    "2510.03222",
+  ),
+  "aer": Entry(
+    aer,
+    "regularizer",
+    "Rediscovering Entropy Regularization (AER)",
+    "2510.10959",
+  ),
+  "epo": Entry(
+    epo, "regularizer", "Entropy-regularized Policy Optimization", "2509.22576"
+  ),
+  "cdpo": Entry(
+    cdpo, "regularizer", "Complexity-Driven Policy Optimization", "2509.20509"
   ),
   "aepo": Entry(
     aepo,
@@ -74,5 +201,73 @@ CATALOGUE: dict[str, Entry] = {
     "DCPO (authors of AEPO)",
     "2601.12730",
     {"target_entropy": 0.5},
+  ),
+  "bapo": Entry(bapo, "clip", "BAPO: adaptive clipping", "2510.18927"),
+  "entropy_advantage": Entry(
+    entropy_advantage, "advantage", "Reasoning with Exploration", "2506.14758"
+  ),
+  "entropy_dynamics_rft": Entry(
+    entropy_dynamics_rft,
+    "weight",
+    "On the Entropy Dynamics in RFT",
+    "2602.03392",
+  ),
+  "integral_clip": Entry(
+    integral_clip, "clip", "Integral control of clip-higher", ""
+  ),
+  "aent": Entry(
+    aent, "regularizer", "On Entropy Control in LLM-RL Algorithms", "2509.03493"
+  ),
+  "canon": Entry(
+    canon, "advantage", "Conditional Advantage Estimation (CANON)", "2509.23962"
+  ),
+  "empg": Entry(
+    empg, "advantage", "Harnessing Uncertainty (EMPG)", "2509.09265"
+  ),
+  "tecrl": Entry(
+    tecrl, "regularizer", "Mind Your Entropy (TECRL)", "2511.11592"
+  ),
+  "revisiting_entropy": Entry(
+    revisiting_entropy,
+    "weight",
+    "Revisiting Entropy (positive reweighting)",
+    "2511.05993",
+  ),
+  "hicra": Entry(
+    hicra, "advantage", "Emergent Hierarchical Reasoning (HICRA)", "2509.03646"
+  ),
+  "entropy_annealing": Entry(
+    entropy_annealing,
+    "regularizer",
+    "Entropy annealing for mirror descent",
+    "2405.20250",
+  ),
+  "seed_grpo": Entry(
+    seed_grpo, "advantage", "SEED-GRPO: semantic entropy", "2505.12346"
+  ),
+  "ettrl_ear": Entry(
+    ettrl_ear, "advantage", "ETTRL: advantage reshaping (EAR)", "2508.11356"
+  ),
+  "ttrl": Entry(ttrl, "reward", "TTRL: majority vote", "2504.16084"),
+  "state_entropy_reg": Entry(
+    state_entropy_reg, "reward", "State Entropy Regularization", "2506.07085"
+  ),
+  "copo": Entry(
+    copo, "surrogate", "COPO: consistency-aware", "2508.04138"
+  ),
+  "one_shot_rlvr": Entry(
+    one_shot_rlvr, "regularizer", "RL with One Training Example", "2504.20571"
+  ),
+  "gradient_preserving_clip": Entry(
+    gradient_preserving_clip,
+    "clip",
+    "Flexible Entropy Control in RLVR",
+    "2602.09782",
+  ),
+  "action_redundancy": Entry(
+    action_redundancy, "reward", "Action Redundancy in RL", "2102.11329"
+  ),
+  "hapo": Entry(
+    hapo, "clip", "HAPO: heterogeneous tokens", "2509.16591"
   ),
 }

@@ -7,6 +7,7 @@ import pathlib
 from collections.abc import Sequence
 
 import jinja2
+import tabulate
 
 from rlvr_jax.report import plots, style
 from rlvr_jax.report.alarms import alarms
@@ -17,7 +18,7 @@ from rlvr_jax.report.summary import summary_rows, summary_text
 def write(
   runs: Sequence[Run], folder: str | pathlib.Path, title: str
 ) -> pathlib.Path:
-  """Writes `report.html` and its figures.
+  """Writes `report.html`, its figures, and its table as `summary.md`.
 
   The page needs no other file and no network: pictures are inside it. The same
   pictures lie in `folder/figures`, to be used elsewhere.
@@ -40,6 +41,9 @@ def write(
   (folder / "figures").mkdir(parents=True, exist_ok=True)
   for plot in (*main, *small):
     (folder / "figures" / f"{plot.name}.png").write_bytes(plot.png)
+  table = summary_text(summary_rows(runs))
+  text = tabulate.tabulate(table, "keys", "github", disable_numparse=True)
+  (folder / "summary.md").write_text(text + "\n", encoding="utf-8")
   path = folder / "report.html"
   path.write_text(_page(runs, title, main, small), encoding="utf-8")
   return path

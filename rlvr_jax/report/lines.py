@@ -61,7 +61,7 @@ def lines(
     return None
   if targets:
     for label in drawn:
-      _target(axes, groups[label], colours[label])
+      mark_target(axes, groups[label], colours[label])
   if spiky:
     _log_where_spiky(axes)
   _step_axis(axes)
@@ -115,9 +115,14 @@ def _ends(
   return line.mean if end is None else np.interp(line.steps, *end[:2])
 
 
-def _target(axes: Axes, runs: Sequence[Run], colour: str) -> None:
+def mark_target(
+  axes: Axes, runs: Sequence[Run], colour: str, text: bool = True
+) -> None:
+  """Draws a dotted line at the entropy that the runs aim at, if they do."""
   for target in {target_entropy(run) for run in runs} - {None}:
     axes.axhline(target, color=colour, linestyle=(0, (1, 1.5)), lw=1.4)
+    if not text:
+      continue
     axes.annotate(
       f"target {target:g}",
       (1, target),

@@ -1,11 +1,12 @@
 """The figures of a report, in reading order, and how to read each."""
 
+import collections
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
-from rlvr_jax.report import style
+from rlvr_jax.report import many, style
 from rlvr_jax.report.law import law
 from rlvr_jax.report.lines import lines, pass_at_k
 from rlvr_jax.report.runs import Run, by_label
@@ -63,6 +64,13 @@ _DISTINCT = _Panel(
   "others.",
   {"noisy": False},
 )
+_PASS1 = _Panel(
+  "eval/pass@1",
+  "Problems solved at the first try",
+  "pass@1, share",
+  "Should rise.",
+  {"noisy": False},
+)
 _ANSWER_ENTROPY = _Panel(
   "eval/answer_entropy",
   "Answer entropy",
@@ -106,6 +114,12 @@ _SPEED = _Panel(
   "method.",
 )
 
+# More labels than colours get panels of their own.
+CROWD = len(style.PALETTE)
+_OUTCOMES_CAPTION = (
+  "Of the last evaluation and the last step; the vertical line is the first "
+  "run, and collapse ends at the bottom."
+)
 _PASS_CAPTION = (
   "Training should lift both; pass@1 rising while the largest pass@k falls is "
   "sharpening, not discovery; bands are intervals over problems or the range "
@@ -131,6 +145,8 @@ def figures(runs: Sequence[Run]) -> list[Plot]:
     Plots in reading order.
   """
   groups, colours = _grouped(runs)
+  if len(groups) > CROWD:
+    return _crowded(groups, colours)
   panel = lambda p: _Wanted(
     _slug(p.key),
     p.title,
@@ -154,17 +170,50 @@ def figures(runs: Sequence[Run]) -> list[Plot]:
   )
 
 
+def _crowded(
+  groups: dict[str, list[Run]], colours: dict[str, str]
+) -> list[Plot]:
+  """The figures of more labels than a legend can tell apart."""
+
+  def panel(p):
+    kept = {k: v for k, v in p.options.items() if k != "spiky"}
+    what = (p.key, p.title, p.unit)
+    draw = lambda: many.multiples(groups, colours, *what, **kept)
+    return _Wanted(_slug(p.key), p.title, p.caption, draw)
+
+  ends = lambda: many.outcomes(groups, colours)
+  return _drawn(
+    [
+      panel(_ENTROPY),
+      _Wanted("outcomes", "Where runs end", _OUTCOMES_CAPTION, ends),
+      *map(panel, (_PASS1, _DISTINCT, _REWARD, _LENGTH, _CLIP, _KL)),
+      _Wanted(
+        "time", "Time of a step", _TIME_CAPTION, lambda: time_split(groups)
+      ),
+    ]
+  )
+
+
 def method_figures(runs: Sequence[Run]) -> list[Plot]:
-  """Draws a small figure for every metric that has no figure of its own."""
+  """Draws a small figure for every metric that has no figure of its own.
+
+  Those that more labels share than colours tell apart are left out.
+  """
   groups, colours = _grouped(runs)
-  names = sorted({name for run in runs for name in run.metrics} - _OWN)
+  holders = collections.defaultdict(set)
+  for run in runs:
+    for name in run.metrics:
+      holders[name].add(run.label)
+  names = sorted(n for n, who in holders.items() if len(who) <= CROWD)
   small = lambda key: _Wanted(
     _slug(key),
     key,
     "",
     lambda: lines(groups, colours, key, key, small=True),
   )
-  return _drawn([small(name) for name in names if not _told_elsewhere(name)])
+  return _drawn(
+    [small(n) for n in names if n not in _OWN and not _told_elsewhere(n)]
+  )
 
 
 _OWN = {
@@ -185,9 +234,8 @@ _OWN = {
 
 def _told_elsewhere(name: str) -> bool:
   """Phases and intervals are drawn with the figure that they belong to."""
-  return name.startswith(("time/", "eval/pass@", "eval/avg@")) or name.endswith(
-    ("_low", "_high")
-  )
+  elsewhere = ("time/", "cost/", "eval/pass@", "eval/avg@")
+  return name.startswith(elsewhere) or name.endswith(("_low", "_high"))
 
 
 def _grouped(

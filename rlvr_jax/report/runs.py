@@ -108,13 +108,13 @@ def by_label(runs: Sequence[Run]) -> dict[str, list[Run]]:
 
 
 def target_entropy(run: Run) -> float | None:
-  """Returns the entropy in nats that the run's config aims at, if any."""
-  method = run.config.get("aepo")
-  chain = run.config.get("chain", ("aepo",))
-  if not isinstance(method, Mapping) or "aepo" not in tuple(chain or ()):
-    return None
-  target = method.get("target_entropy")
-  return float(target) if isinstance(target, int | float) else None
+  """The entropy in nats that a method of the run's chain aims at, if any."""
+  for name in tuple(run.config.get("chain") or ()):
+    method = run.config.get(name)
+    target = method.get("target_entropy") if isinstance(method, Mapping) else 0
+    if isinstance(target, int | float) and target > 0:
+      return float(target)
+  return None
 
 
 def largest_k(runs: Sequence[Run], figure: str) -> int | None:

@@ -30,8 +30,10 @@ def summary_rows(runs: Sequence[Run]) -> list[Row]:
     `final_entropy`, `entropy_last_third`, `target_entropy` (nats), `pass@1`
     with `pass@1_low` and `pass@1_high`, `pass@<k>` and `maj@<k>` for the
     largest k logged, `distinct_right` (all of the last evaluation), `reward`
-    (mean of the last tenth), `tokens_per_second` and `seconds_per_step`
-    (medians after the first step). None where no seed logged it.
+    (mean of the last tenth), `tokens_per_second`, `seconds_per_step` and
+    `update_seconds` (medians after the first step), `extra_passes` of a model
+    and `extra_rows` a step beyond what the policy itself needs. None where no
+    seed logged it.
   """
   figures = _figures(runs)
   return [
@@ -61,6 +63,9 @@ def _figures(
     "reward": lambda run: curves.tail_mean(run, "reward/mean", FINAL_REWARD),
     "tokens_per_second": lambda run: _median(run, "rollout/tokens_per_second"),
     "seconds_per_step": lambda run: _median(run, "time/step_seconds"),
+    "update_seconds": lambda run: _median(run, "time/update_seconds"),
+    "extra_passes": lambda run: _first(run, "cost/extra_passes"),
+    "extra_rows": lambda run: _first(run, "cost/extra_rows"),
   }
 
 
@@ -102,6 +107,9 @@ _HEADINGS = {
   "reward": ("reward", "{:.3f}"),
   "tokens_per_second": ("tokens/s", "{:,.0f}"),
   "seconds_per_step": ("s/step", "{:.2f}"),
+  "update_seconds": ("update (s)", "{:.3f}"),
+  "extra_passes": ("extra passes (per step)", "{:.0f}"),
+  "extra_rows": ("extra rows (sampled)", "{:.0f}"),
 }
 
 

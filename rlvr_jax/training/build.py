@@ -1,5 +1,7 @@
 """From a configuration to the pieces of a run. Allocates no weights."""
 
+import dataclasses
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -20,7 +22,8 @@ class Run(NamedTuple):
   """What a configuration builds; nothing in it changes during the run."""
 
   config: ConfigDict
-  task: tasks.Task
+  task: tasks.Task  # with the training problems of config.task.subset
+  whole: tasks.Task  # with all of them, for the warm start
   programs: Programs
   evaluator: Evaluator
   mesh: jax.sharding.Mesh
@@ -50,15 +53,38 @@ def optimizer(config: ConfigDict) -> optax.GradientTransformation:
   )
 
 
+def subset(task: tasks.Task, rows: Sequence[int]) -> tasks.Task:
+  """The task with these training problems alone, in this order.
+
+  Args:
+    task: as it was loaded.
+    rows: of its training problems; none for all.
+
+  Raises:
+    ConfigError: a row that the task does not have.
+  """
+  if not rows:
+    return task
+  size = len(task.train)
+  wrong = [row for row in rows if not 0 <= row < size]
+  if wrong:
+    raise config_lib.ConfigError(
+      f"config.task.subset holds {wrong}, but {task.name!r} has the training "
+      f"problems 0 to {size - 1}; choose among these."
+    )
+  return dataclasses.replace(task, train=[task.train[row] for row in rows])
+
+
 def build(config: ConfigDict) -> Run:
   """Builds task, model and programs. Allocates no weights."""
   mesh = mesh_lib.make_mesh(**config.mesh)
-  task = tasks.load(
+  whole = tasks.load(
     config.task.name,
     data_dir=config.task.data_dir or None,
     seed=config.seed,
     **config.task.options,
   )
+  task = subset(whole, config.task.subset)
   sizes = DecoderConfig(vocabulary=task.tokenizer.vocab_size, **config.model)
   model = Transformer(sizes)
   settings = _settings(config, task)
@@ -69,9 +95,8 @@ def build(config: ConfigDict) -> Run:
   widths = (settings.prompt_width, settings.length)
   how = Evaluation(e.samples, tuple(e.ks), e.temperature, *widths)
   evaluator = Evaluator(task, model, how, mesh)
-  return Run(
-    config, task, programs, evaluator, mesh, jax.random.key(config.seed)
-  )
+  key = jax.random.key(config.seed)
+  return Run(config, task, whole, programs, evaluator, mesh, key)
 
 
 def _check_rows(config: ConfigDict, programs: Programs) -> None:

@@ -1,18 +1,53 @@
 """Runs several methods and seeds one after the other and reports on them."""
 
 import difflib
+import importlib.util
 import os
 import pathlib
 from collections.abc import Callable, Collection, Sequence
 
 import tabulate
-from ml_collections import ConfigDict
+from absl import flags
+from ml_collections import ConfigDict, config_flags
 
 from rlvr_jax import methods, report
 from rlvr_jax.training import build, loop, warm_start
 from rlvr_jax.training import config as config_lib
 
 Make = Callable[[str], ConfigDict]
+
+
+def maker(flag: flags.FlagHolder) -> Make:
+  """From the flag --config of a command line to the config of a method.
+
+  The file is read once more for every method, with `method=NAME` among its
+  arguments, and takes the same overrides.
+  """
+
+  def make(method: str) -> ConfigDict:
+    path, _, arg = config_flags.get_config_filename(flag).partition(":")
+    spec = importlib.util.spec_from_file_location("config", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    parts = [p for p in arg.split(",") if p and not p.startswith("method=")]
+    config = module.get_config(",".join([*parts, f"method={method}"]))
+    overrides = config_flags.get_override_values(flag)
+    if "chain" in overrides:
+      raise config_lib.ConfigError(
+        f"--config.chain = {overrides['chain']} has no place in a comparison: "
+        "--methods decides the chains; train that chain with "
+        "experiments.train."
+      )
+    try:
+      config.update_from_flattened_dict(overrides)
+    except KeyError as error:
+      raise config_lib.ConfigError(
+        f"{path} with method={method} has not all fields of the command line: "
+        f"{error.args[0]}; set what all methods of --methods have."
+      ) from error
+    return config
+
+  return make
 
 
 def plan(

@@ -58,9 +58,9 @@ def _one_of(*values: object) -> Rule:
   return Rule(lambda x: x in values, f"one of {list(values)}")
 
 
-def _tuple_of(rule: Rule) -> Rule:
+def _tuple_of(rule: Rule, least: int = 1) -> Rule:
   fits = lambda x: (
-    isinstance(x, tuple) and len(x) > 0 and all(map(rule.test, x))
+    isinstance(x, tuple) and len(x) >= least and all(map(rule.test, x))
   )
   return Rule(fits, f"a tuple, each entry {rule.allowed}")
 
@@ -77,6 +77,7 @@ RULES: dict[str, Rule] = {
   "progress": _FLAG,
   "task.name": _TEXT,
   "task.data_dir": _TEXT,
+  "task.subset": _tuple_of(_whole(0), least=0),
   "task.options": _DICT,
   "model.width": _whole(1),
   "model.layers": _whole(1),

@@ -6,22 +6,20 @@ import time
 from collections.abc import Iterator
 
 import jax
-import numpy as np
 import tqdm
 from absl import logging
 from ml_collections import ConfigDict
 
-from rlvr_jax import tasks, verify
-from rlvr_jax.models import mesh as mesh_lib
+from rlvr_jax import verify
 from rlvr_jax.training import config as config_lib
+from rlvr_jax.training import host, warm_start
 from rlvr_jax.training import metrics as metrics_lib
-from rlvr_jax.training import warm_start
 from rlvr_jax.training.build import Run, build
 from rlvr_jax.training.checkpoint import Checkpoints
 from rlvr_jax.training.evaluate import decode
 from rlvr_jax.training.programs import mean_over_updates
 from rlvr_jax.training.state import TrainState, layout
-from rlvr_jax.types import PyTree, Responses, TokenBatch
+from rlvr_jax.types import PyTree
 
 Line = dict[str, float]
 
@@ -31,7 +29,8 @@ def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
 
   Args:
     config: of the run.
-    workdir: gets config.json, metrics.jsonl, tensorboard/ and checkpoints/.
+    workdir: gets config.json, metrics.jsonl, accuracy.jsonl, tensorboard/ and
+      checkpoints/.
 
   Returns:
     The final state.
@@ -50,22 +49,24 @@ def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
   config_lib.write(workdir / "config.json", config_lib.plain(config))
   widths = (run.programs.settings.prompt_width, run.programs.settings.length)
   ref = warm_start.load_or_train(
-    config, workdir, run.task, run.programs.model, run.mesh, widths, run.key
+    config, workdir, run.whole, run.programs.model, run.mesh, widths, run.key
   )
   checkpoints = Checkpoints(workdir / "checkpoints", config.checkpoint.keep)
   state = begin = _start(run, ref, checkpoints)
-  writers = _writers(workdir, int(begin.step))
+  writers, histories = _writers(workdir, int(begin.step))
   try:
-    for state, line in _steps(run, begin, ref):
+    for state, line, accuracy in _steps(run, begin, ref):
       step = int(state.step)
       for writer in writers:
         writer.write(step - 1, line)
+      for history in histories:
+        history.write(step - 1, accuracy)
       _guard(run, line)
       if step % config.checkpoint.every == 0 or step == config.steps:
         checkpoints.save(step, state)
   finally:
     checkpoints.close()
-    for writer in writers:
+    for writer in writers + histories:
       writer.close()
   return state
 
@@ -86,13 +87,17 @@ def _start(run: Run, ref: PyTree, checkpoints: Checkpoints) -> TrainState:
   return checkpoints.restore(latest, state)
 
 
-def _writers(workdir: pathlib.Path, start: int) -> list[metrics_lib.Writer]:
+def _writers(
+  workdir: pathlib.Path, start: int
+) -> tuple[list[metrics_lib.Writer], list[metrics_lib.JsonWriter]]:
+  """Where the numbers of a step go, and where its accuracies."""
   if jax.process_index():
-    return []
-  return [
+    return [], []
+  metrics = [
     metrics_lib.JsonWriter(workdir / "metrics.jsonl", start),
     metrics_lib.TensorBoardWriter(workdir / "tensorboard", start),
   ]
+  return metrics, [metrics_lib.JsonWriter(workdir / "accuracy.jsonl", start)]
 
 
 def _guard(run: Run, line: Line) -> None:
@@ -108,8 +113,8 @@ def _guard(run: Run, line: Line) -> None:
 
 def _steps(
   run: Run, state: TrainState, ref: PyTree
-) -> Iterator[tuple[TrainState, Line]]:
-  """Yields the state and the numbers after every step."""
+) -> Iterator[tuple[TrainState, Line, host.Accuracy]]:
+  """Yields the state, the numbers and the accuracies after every step."""
   config = run.config
   first = int(state.step)
   name = config.label or config.chain[-1]
@@ -122,7 +127,9 @@ def _steps(
     disable=not config.progress,
   )
   for number in bar:
-    state, line = one_step(run, state, ref)
+    state, line, accuracy = one_step(run, state, ref)
+    if number == 0:
+      line |= run.programs.cost()
     every = config.evaluation.every
     if number == 0 or (number + 1) % every == 0 or number + 1 == config.steps:
       began = time.perf_counter()
@@ -134,7 +141,7 @@ def _steps(
       f"{line['rollout/tokens_per_second']:.0f} tok/s",
       refresh=False,
     )
-    yield state, line
+    yield state, line, accuracy
 
 
 class Watch:
@@ -154,7 +161,7 @@ class Watch:
 
 def one_step(
   run: Run, state: TrainState, ref: PyTree
-) -> tuple[TrainState, Line]:
+) -> tuple[TrainState, Line, host.Accuracy]:
   """Sample, grade, prepare, update.
 
   Args:
@@ -163,17 +170,17 @@ def one_step(
     ref: reference parameters.
 
   Returns:
-    The next state and the numbers of the step.
+    The next state, the numbers of the step and the accuracy of its problems.
   """
   programs, s, watch = run.programs, run.programs.settings, Watch()
-  problems, prompts = _prompts(run, int(state.cursor))
+  problems, prompts = host.encoded(run, int(state.cursor))
   ref = ref if programs.needs_params("ref") else None
   batch = programs.sample(state, ref, *prompts)
   texts = decode(run.task, batch)
   watch.lap("rollout")
   asked = [problems[i] for i in programs.row_prompts()]
   graded = verify.grade(run.task, asked, texts)
-  notes = _notes(run, batch, [p.prompt for p in asked], texts, graded.answers)
+  notes = host.annotate(run, batch, asked, texts, graded.answers)
   watch.lap("grade")
   batch, method, measured = programs.prepare(
     state, batch, graded.reward, graded.known, notes
@@ -191,37 +198,4 @@ def one_step(
   line["rollout/tokens_per_second"] = (
     line["rollout/tokens"] / line["time/rollout_seconds"]
   )
-  return state, line
-
-
-def _notes(
-  run: Run,
-  batch: TokenBatch,
-  prompts: list[str],
-  texts: list[str],
-  answers: list[str | None],
-) -> dict[str, np.ndarray]:
-  """What the host writes on the rollout, by Need.key."""
-  needs = run.programs.notes
-  if not needs:
-    return {}
-  decode, mask = run.task.tokenizer.decode, np.asarray(batch.mask)
-  pieces = [
-    [decode([token]) for token in row[counted]]
-    for row, counted in zip(np.asarray(batch.response), mask)
-  ]
-  group = np.asarray(batch.group)
-  found = Responses(prompts, texts, pieces, answers, group, mask.shape[1])
-  return {need.key: need.stat.annotate(found) for need in needs}
-
-
-def _prompts(run: Run, cursor: int):
-  """The problems of a step and their tokens on the mesh."""
-  s, train = run.programs.settings, run.task.train
-  places = tasks.prompts_at(run.config.seed, cursor, s.prompts, len(train))
-  problems = [train[i] for i in places]
-  tokenizer, widths = run.task.tokenizer, tasks.prompt_widths(s.prompt_width)
-  width = tasks.prompt_width(problems, tokenizer, widths)
-  arrays = tasks.encode_prompts(problems, tokenizer, width)
-  rows = mesh_lib.by_row(run.mesh)
-  return problems, [jax.device_put(np.asarray(x), rows) for x in arrays]
+  return state, line, host.accuracy(run, problems, graded)

@@ -4,7 +4,7 @@ import json
 import math
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -22,7 +22,7 @@ class Writer(Protocol):
 
 
 class JsonWriter:
-  """`metrics.jsonl`: one JSON object a step; null where not finite.
+  """`metrics.jsonl` and the like: one JSON object a step, null for NaN.
 
   Args:
     path: of the file. Lines of steps from `start` on, left by a run that was
@@ -38,9 +38,11 @@ class JsonWriter:
     partial.replace(path)
     self._file = path.open("a", buffering=1)
 
-  def write(self, step: int, line: Mapping[str, float]) -> None:
-    """Appends one line."""
-    numbers = {k: _short(v) for k, v in line.items()}
+  def write(
+    self, step: int, line: Mapping[str, float | Sequence[float]]
+  ) -> None:
+    """Appends one line; in lists whole numbers stay what they are."""
+    numbers = {k: _written(v) for k, v in line.items()}
     self._file.write(json.dumps({"step": step, **numbers}) + "\n")
 
   def close(self) -> None:
@@ -70,6 +72,12 @@ class TensorBoardWriter:
   def close(self) -> None:
     """Flushes and closes."""
     self._writer.close()
+
+
+def _written(value):
+  if isinstance(value, list):
+    return [x if isinstance(x, int) else _short(x) for x in value]
+  return _short(value)
 
 
 def _short(value: float) -> float | None:

@@ -109,6 +109,25 @@ class Programs:
     """Names and row counts of the draws of a step."""
     return tuple((b.name, b.prompts * b.per_prompt) for b in self.blocks)
 
+  def cost(self) -> dict[str, float]:
+    """What the methods ask for beyond the policy's own pass and main draw.
+
+    Returns:
+      `cost/extra_passes`: forward passes over all rows, after the rollout or
+      spread over the updates; `cost/extra_rows`: sampled beside the main draw.
+    """
+    passes = {
+      (need.when, name)
+      for need in self.method.needs
+      if not need.is_note and need.params != ("policy",)
+      for name in need.params
+      if (need.when, name) != ("update", "policy")
+    }
+    if self.settings.rescore:
+      passes.add(("rollout", "policy"))
+    rows = sum(rows for _, rows in self.draws[1:])
+    return {"cost/extra_passes": float(len(passes)), "cost/extra_rows": rows}
+
   def rows(self) -> tuple[int, int]:
     """Rows a step samples and rows it trains on, by abstract evaluation."""
     s = self.settings

@@ -84,7 +84,7 @@ def train(
 
   Args:
     config: of the run; reads `warm_start` and `train.chunk`.
-    task: its training split holds demonstrations.
+    task: its training split holds demonstrations; with all problems.
     model: the decoder.
     mesh: where things live.
     widths: prompt and response positions.
@@ -127,6 +127,8 @@ def identity(config: ConfigDict) -> dict:
   found = {part: whole[part] for part in parts}
   found["warm_start"].pop("folder")
   found["task"].pop("data_dir")
+  # Demonstrations are of all training problems.
+  found["task"].pop("subset")
   return found
 
 

@@ -8,26 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+import rlvr_jax
 from golden_adapters import common
 from golden_adapters.common import assert_close
 from rlvr_jax import methods, objective, reduce, transform
 from rlvr_jax.methods.kl_penalty import ESTIMATORS, REF_LOGP, kl_penalty
-from rlvr_jax.types import LOGP_KEY, Context
-
-# Outputs of methods that do not exist here yet.
-PENDING_ADVANTAGES = frozenset(
-  {"grpo_vectorized", "grpo_passk", "opo", "gpg", "remax", "gae", "gae_returns"}
-)
-PENDING_LOSSES = frozenset({"gspo", "geo_mean", "cispo", "gpg", "sapo"})
-PENDING_CORRECTIONS = frozenset(
-  {f"tis_{s}_{n}" for s in ("token", "sequence") for n in ("raw", "bn")}
-  | {
-    f"trl_{s}_{a}" for s in ("token", "sequence") for a in ("mask", "truncate")
-  }
-  | {f"rs_token_k{k}" for k in (1, 2, 3)}
-  | {"rs_seq_sum_k1", "rs_seq_sum_k3", "rs_seq_mean_k1", "rs_seq_mean_k3"}
-  | {"rs_seq_max_k2", "rs_combo"}
-)
+from rlvr_jax.types import LOGP_KEY, Clock, Context
 
 
 def check_grpo_family(vectors: Mapping[str, np.ndarray]) -> None:
@@ -42,11 +28,11 @@ def check_grpo_family(vectors: Mapping[str, np.ndarray]) -> None:
     elif "ref_log_prob" in case.inputs:
       _check_divergence(where, case)
     elif "rollout_log_prob" in case.inputs:
-      common.assert_covered(where, case, (), PENDING_CORRECTIONS)
+      _check_corrections(where, case)
     elif case.hp["name"] == "vanilla":
       _check_policy_loss(where, case)
     else:
-      assert case.hp["name"] in PENDING_LOSSES, f"{where}: {case.hp['name']}"
+      _check_other_loss(where, case)
   assert count, sorted(vectors)
 
 
@@ -63,10 +49,14 @@ def _check_advantages(where: str, case: common.Case) -> None:
     group=case.inputs["group_id"],
   )
   got = _advantages(case.hp["epsilon"], case.hp["gamma"])(rollout)
+  baselines = jnp.asarray(case.inputs["reward_baselines"])
+  got["remax"] = _above_greedy(rollout, baselines)
   # Rewards on every token are beyond the method, not beyond its arithmetic.
   last = np.asarray(reduce.last_token(rollout.mask))
   if rewards[~last].any():
     del got["rfpp"]
+  if rewards[~last & (mask > 0)].any():
+    del got["remax"]
   for name, advantages in got.items():
     if name in case.out:
       want = case.out[name]
@@ -80,8 +70,46 @@ def _check_advantages(where: str, case: common.Case) -> None:
   assert_close(f"{where}: rfpp_returns", returns, want)
   whitened = reduce.whiten(returns, rollout.mask)
   assert_close(f"{where}: whitened returns", whitened, case.out["rfpp"])
-  checked = {*got, "rfpp", "rfpp_returns"}
-  common.assert_covered(where, case, checked, PENDING_ADVANTAGES)
+  undiscounted = reduce.returns_to_go(jnp.asarray(rewards), rollout.mask)
+  above = (undiscounted - baselines[:, None]) * mask
+  assert_close(f"{where}: above the greedy one", above, case.out["remax"])
+  _check_given_values(where, case)
+  checked = {*got, "rfpp", "rfpp_returns", "remax", "gae", "gae_returns"}
+  common.assert_covered(where, case, checked, ())
+
+
+def _above_greedy(rollout, baselines):
+  """Advantages of rows that are prompts of their own, with these baselines."""
+  rows = len(rollout.group)
+  twice = jax.tree.map(lambda x: jnp.concatenate([x, x]), rollout)
+  twice = twice.replace(
+    group=jnp.arange(2 * rows, dtype=jnp.int32),
+    source=jnp.repeat(jnp.arange(2, dtype=jnp.int32), rows),
+    reward=jnp.concatenate([rollout.reward, baselines]),
+  )
+  draws = (("main", rows), ("remax", rows))
+  prepare = rlvr_jax.prepare(methods.make("remax"), draws)
+  clock = Clock(0, 0, jax.random.key(0))
+  return prepare(twice, {"remax": ()}, clock)[0].advantages
+
+
+def _check_given_values(where, case):
+  """The estimates of PPO with the values of a critic that is not ours."""
+  mask = jnp.asarray(case.inputs["response_mask"])
+  values = jnp.asarray(case.inputs["values"])
+  rewards = jnp.asarray(case.inputs["token_level_rewards"])
+  advantages = reduce.gae(
+    rewards, values, mask, case.hp["gamma"], case.hp["lam"]
+  )
+  # Outside the mask the code leaves what it happens to hold.
+  returns, whitened = (
+    case.out[name] * case.inputs["response_mask"]
+    for name in ("gae_returns", "gae")
+  )
+  got = (advantages + values) * mask
+  assert_close(f"{where}: gae_returns", got, returns)
+  got = reduce.whiten(advantages, mask)
+  assert_close(f"{where}: gae", got, whitened)
 
 
 @functools.cache
@@ -90,6 +118,10 @@ def _advantages(epsilon: float, gamma: float):
   ours = {
     "grpo": methods.make("grpo", epsilon=epsilon),
     "grpo_nostd": methods.make("dr_grpo"),
+    "grpo_vectorized": methods.make("grpo", epsilon=epsilon, floor=1e-3),
+    "grpo_passk": methods.make("grpo_passk", epsilon=epsilon),
+    "opo": methods.make("opo"),
+    "gpg": methods.make("gpg"),
     "rloo": methods.make("rloo"),
     "rloo_vectorized": methods.make("rloo", singleton="zero"),
     "rfpp": methods.make("reinforce_plus_plus", gamma=gamma),
@@ -142,6 +174,132 @@ def check_policy_loss(where: str, case: common.Case) -> None:
   assert_close(f"{where}: gradient", gradient, case.out["grad_log_prob"])
   for name, ours in _METRICS.items():
     assert_close(f"{where}: {name}", metrics[ours], case.out[name])
+
+
+def _check_other_loss(where: str, case: common.Case) -> None:
+  """Surrogates other than PPO's: value, gradient and metrics."""
+  inputs, hp, out = case.inputs, case.hp, case.out
+  name, mask = hp["name"], inputs["response_mask"]
+  rollout = common.batch(inputs["old_log_prob"], inputs["advantages"], mask)
+  bounds = {"low": hp["clip_ratio_low"], "high": hp["clip_ratio_high"]}
+  parameters = {
+    "gspo": bounds,
+    "geo_mean": bounds,
+    "cispo": bounds,
+    "sapo": {
+      "sharpness_positive": hp["tau_pos"],
+      "sharpness_negative": hp["tau_neg"],
+    },
+    "gpg": {},
+  }[name]
+  chain = [methods.make(_NAMES.get(name, name), **parameters)]
+  mode = hp["loss_agg_mode"]
+  if name == "geo_mean":
+    assert (mask.sum(axis=1) > 0).all(), f"{where}: an empty row"
+    mode = "seq-mean-token-mean"
+  if "rollout_is_weights" in inputs:
+    weights = inputs["rollout_is_weights"]
+    if name == "geo_mean":
+      # The code multiplies the ratio by the weights inside its mean.
+      mean = (np.log(weights + 1e-10) * mask).sum(axis=1) / mask.sum(axis=1)
+      weights = np.exp(mean)[:, None] * np.ones_like(mask)
+    correction = jnp.asarray(weights)
+    chain.append(transform.reweight("weights", lambda o, c: correction))
+  loss, gradient, metrics = common.loss_and_grad(
+    transform.chain(*chain), rollout, inputs["log_prob"], mode=mode
+  )
+  assert_close(f"{where}: loss", loss, out["loss"])
+  assert_close(f"{where}: gradient", gradient, out["grad_log_prob"])
+  found = {k: metrics[v] for k, v in _OTHER_METRICS.get(name, {}).items()}
+  for key, value in found.items():
+    assert_close(f"{where}: {key}", value, out[key])
+  # A constant of the code where the loss has no dual clip.
+  constant = {"pg_clipfrac_lower"} & out.keys() - found.keys()
+  assert all(out[key] == 0 for key in constant), where
+  checked = {"loss", "grad_log_prob", *found, *constant}
+  common.assert_covered(where, case, checked, ())
+
+
+_NAMES = {"geo_mean": "gmpo"}
+_OTHER_METRICS = {
+  "gspo": {"pg_clipfrac": "loss/clipped_fraction", "ppo_kl": "loss/kl"},
+  "geo_mean": {
+    "pg_clipfrac": "gmpo/outside_positive_fraction",
+    "pg_clipfrac_lower": "gmpo/outside_negative_fraction",
+    "ppo_kl": "loss/kl",
+  },
+  "cispo": {"pg_clipfrac": "cispo/clipped_fraction", "ppo_kl": "loss/kl"},
+  "sapo": {"pg_clipfrac": "loss/clipped_fraction", "ppo_kl": "loss/kl"},
+}
+
+
+# Rules and thresholds of the file, which holds the thresholds in its page only.
+_REJECTIONS = {
+  "token_k1": "0.5_2.0",
+  "token_k2": "0.05",
+  "token_k3": "0.05",
+  "seq_sum_k1": "0.5_2.0",
+  "seq_sum_k3": "0.3",
+  "seq_mean_k1": "0.9_1.1",
+  "seq_mean_k3": "0.01",
+  "seq_max_k2": "0.3",
+}
+
+
+def _check_corrections(where: str, case: common.Case) -> None:
+  """Weights of the sampler's mismatch, and what it takes out of the loss."""
+  mask, hp = case.inputs["response_mask"], case.hp
+  rollout = common.batch(
+    case.inputs["old_log_prob"],
+    None,
+    mask,
+    sample_logp=case.inputs["rollout_log_prob"],
+  )
+  weights, kept = _corrections(
+    hp["tis_threshold"], hp["trl_clip_max"], hp["trl_clip_min_for_mask"]
+  )(rollout)
+  for name, value in weights.items():
+    want = case.out[name] * mask  # what stands outside the mask is idle
+    assert_close(f"{where}: {name}", value * mask, want)
+  for name, value in kept.items():
+    np.testing.assert_array_equal(
+      value, case.out[name], err_msg=f"{where}: {name}"
+    )
+  common.assert_covered(where, case, {*weights, *kept}, ())
+
+
+@functools.cache
+def _corrections(truncation: float, longest: float, shortest: float):
+  """All corrections in one program: weights and masks, by the file's names."""
+  make = functools.partial(methods.make, "rollout_correction")
+  weighing = {}
+  for level in ("token", "sequence"):
+    tis = functools.partial(make, level=level, high=truncation)
+    trl = functools.partial(make, level=level, high=longest, max_log_ratio=None)
+    weighing |= {
+      f"tis_{level}_raw": tis(),
+      f"tis_{level}_bn": tis(batch_normalize=True),
+      f"trl_{level}_truncate": trl(),
+      f"trl_{level}_mask": trl(mode="mask", low=shortest),
+    }
+  reject = lambda rules, limits: make(
+    level=None, rejection=rules, rejection_thresholds=limits
+  )
+  rejecting = {f"rs_{k}": reject(k, v) for k, v in _REJECTIONS.items()}
+  rejecting["rs_combo"] = reject("token_k1,seq_max_k2", "0.6_1.7,0.3")
+
+  @jax.jit
+  def run(rollout):
+    now = {LOGP_KEY: rollout.old_logp}
+    record = objective.initial(now, rollout)
+    context = Context(0, 0, jax.random.key(0), rollout, now)
+    edit = lambda method: method.apply(record, (), context)[0]
+    return (
+      {name: edit(method).weights for name, method in weighing.items()},
+      {name: edit(method).mask for name, method in rejecting.items()},
+    )
+
+  return run
 
 
 def _check_aggregation(where: str, case: common.Case) -> None:

@@ -1,6 +1,7 @@
 """The entropy bonus and the rules of its coefficient."""
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -77,6 +78,37 @@ def test_trl_begins_switched_off_whatever_the_first_coefficient():
     assert method.init(None).applied == first
 
 
+def integral(entropies, **parameters):
+  """What was in force and what was kept, step by step."""
+  method = entropy_bonus(adaptive="integral", **parameters)
+  prepare = jax.jit(rlvr_jax.prepare(method))
+  state, found = rlvr_jax.chain(method).init(None), []
+  for entropy in entropies:
+    nats = np.full((1, 1), entropy, np.float32)
+    stats = {ROLLOUT_ENTROPY.key: nats}
+    rollout = common.batch(-nats, None, np.ones((1, 1)), stats=stats)
+    state = prepare(rollout, state, Clock(0, 0, jax.random.key(0)))[1]
+    now = state["entropy_bonus"]
+    found.append((float(now.applied), float(now.coef)))
+  return found
+
+
+def test_the_integral_sums_up_what_is_missing_to_the_first_entropy():
+  # Errors 0, 1/4, 1/2 and -1/4 of the anchor 1; a rate of 1/2.
+  found = integral([1.0, 0.75, 0.5, 1.25], rate=0.5, coef_max=math.inf)
+  assert found == [(0.0, 0.0), (0.0, 0.125), (0.125, 0.375), (0.375, 0.25)]
+
+
+def test_the_integral_stays_in_its_range():
+  found = integral([1.0, 0.0, 0.0, 9.0, 9.0], rate=1.0, coef_max=0.5)
+  assert [kept for _, kept in found] == [0.0, 0.5, 0.5, 0.0, 0.0]
+
+
+def test_an_integral_of_rate_zero_keeps_its_first_coefficient():
+  found = integral([1.0, 0.0, 3.0], rate=0.0, coef_initial=0.0009765625)
+  assert found == [(0.0009765625, 0.0009765625)] * 3
+
+
 @given(st.lists(st.floats(0, 1, width=32), min_size=6, max_size=6))
 def test_the_coefficient_stays_in_its_range(entropies):
   for adaptive in ("skywork", "trl"):
@@ -114,6 +146,7 @@ def test_the_bonus_is_the_mean_entropy_times_the_coefficient():
     {"adaptive": "other"},
     {"target": -0.1},
     {"delta": 0.0},
+    {"rate": -0.1},
     {"coef_min": 1.0},
     {"coef_initial": 1.0},
     {"tie": "middle"},

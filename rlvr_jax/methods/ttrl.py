@@ -1,0 +1,104 @@
+"""TTRL: the majority answer of a group stands for the truth."""
+
+import jax.numpy as jnp
+
+from rlvr_jax import reduce
+from rlvr_jax.notes import ANSWER
+from rlvr_jax.transform import LossTransform
+
+
+def ttrl(train: int | None = None) -> LossTransform:
+  """Rewards agreement with the most frequent answer of the group.
+
+  R_i = 1 if response i gives the answer that most responses of its prompt
+  give, else 0. A response without an answer neither votes nor wins; where none
+  has one, all rewards are 0. The reward of the task trains nothing: it only
+  enters the metrics. Stand before the estimator.
+
+  Edits:   batch.reward (own); if train is given batch.mask (×) and
+           batch.group (×), -1 in the rows that only vote
+  Needs:   note of the answers at rollout
+  State:   none
+  Scope:   group
+  Neutral: none; groups of one answer get zero advantage
+
+  Of equally frequent answers the one seen first wins, and the first rows
+  train, as in the code, so the order of the rows matters.
+
+  Args:
+    train: rows of a group that are trained, its first ones, >= 1; the others
+      vote, then count nowhere. None trains all; 32 of 64.
+
+  Returns:
+    A LossTransform named "ttrl".
+
+  Raises:
+    ValueError: train below 1.
+
+  Metrics:
+    ttrl/label_accuracy: share of groups whose majority answer is right.
+    ttrl/reward_accuracy: share of the rows whose vote is their true verdict;
+      like those below the mean over groups.
+    ttrl/majority_fraction: share of the rows that give the majority answer,
+      those without an answer in the denominator; the mean of the new reward.
+    ttrl/right_fraction: share of the rows that are right.
+    ttrl/solved_fraction: share of the groups with a right row.
+    ttrl/trained_reward_accuracy: the same of the trained rows; only if train.
+    ttrl/trained_majority_fraction: likewise; only if train.
+    ttrl/trained_right_fraction: likewise; only if train.
+    ttrl/trained_solved_fraction: likewise; only if train.
+
+  Source:
+    TTRL: Test-Time Reinforcement Learning, arXiv 2504.16084. Code:
+    PRIME-RL/TTRL, test_time_train_metrics and its trainer.
+    Differs from that code: answers are equal as the verifier says, one label
+    for a group, where the code grades each response against the majority
+    answer; a group without answers gets rewards and accuracies of 0, where the
+    code stops; the reward is a number per row, where the code writes it at the
+    last token of another row. Right means a reward above 0.
+  """
+  if train is not None and train < 1:
+    raise ValueError(f"ttrl.train = {train} must be None or >= 1.")
+
+  def measured(inside, agrees, right, valid):
+    """Over the rows that are inside a group, every group alike."""
+    each = 1 / jnp.maximum(reduce.group_count(inside), 1)
+    each = jnp.where(inside < 0, 0, each)
+    mean = lambda x: reduce.masked_mean(x.astype(jnp.float32), each)
+    return {
+      "reward_accuracy": mean(valid & (agrees == right)),
+      "majority_fraction": mean(agrees),
+      "right_fraction": mean(right),
+      "solved_fraction": mean(
+        reduce.group_sum(right.astype(jnp.float32), inside) > 0
+      ),
+    }
+
+  def prepare(batch, state, context):
+    group, answer = batch.group, context.stat(ANSWER)
+    live, place = group >= 0, jnp.zeros(group.shape)
+    same = reduce.subgroup(group, answer)
+    votes = jnp.where(answer < 0, 0, reduce.group_count(same))
+    # The first row of the most frequent answer speaks for its group.
+    speaks = live & (reduce.group_rank(-votes, group) == 0)
+    of_speaker = lambda x: reduce.group_sum(jnp.where(speaks, x, 0), group)
+    valid = of_speaker(votes) > 0
+    agrees = live & valid & (same == of_speaker(same))
+    right = live & (batch.reward > 0)
+    labels = (right & valid).astype(jnp.float32)
+    metrics = {"ttrl/label_accuracy": reduce.masked_mean(labels, speaks)}
+    found = measured(group, agrees, right, valid)
+    metrics |= {f"ttrl/{k}": v for k, v in found.items()}
+    voted = jnp.where(live, agrees.astype(jnp.float32), batch.reward)
+    batch = batch.replace(reward=voted)
+    if train is not None:
+      trained = jnp.where(reduce.group_rank(place, group) < train, group, -1)
+      found = measured(trained, agrees, right, valid)
+      metrics |= {f"ttrl/trained_{k}": v for k, v in found.items()}
+      stays = ~live | (trained >= 0)
+      batch = batch.replace(mask=batch.mask & stays[:, None], group=trained)
+    return batch.replace(metrics=batch.metrics | metrics), state
+
+  return LossTransform(
+    "ttrl", prepare=prepare, needs=(ANSWER,), owns=("reward",)
+  )

@@ -1,0 +1,79 @@
+"""What a method adds to the time of an update, measured against another run.
+
+Two runs take turns, update by update, so that a slow moment of the machine
+falls on both; the figure is the median of the ratios.
+"""
+
+import time
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from rlvr_jax.training.build import Run, build
+from rlvr_jax.training.host import annotate, encoded
+from rlvr_jax.training.state import TrainState
+from rlvr_jax.types import PyTree, TokenBatch
+
+
+class Cost(NamedTuple):
+  """What an update takes."""
+
+  seconds: float  # median of an update
+  ratio: float  # to the other run's, median
+  extra_passes: float  # of a step, see `Programs.cost`
+  extra_rows: float
+
+
+class _Bench:
+  """A run whose updates can be timed one by one, on random rewards."""
+
+  def __init__(self, run: Run):
+    self.run = run
+    init = run.programs.init_state
+    self.ref = run.programs.model.init(run.key)
+    self.state: TrainState = jax.jit(init)(run.key, self.ref)
+    self.batch = self._prepared()
+    self.seconds()  # compiles
+
+  def _prepared(self) -> TokenBatch:
+    run, ref = self.run, self._ref()
+    problems, prompts = encoded(run, 0)
+    batch = run.programs.sample(self.state, ref, *prompts)
+    asked = [problems[i] for i in run.programs.row_prompts()]
+    dice = np.random.default_rng(0)
+    reward = dice.integers(0, 2, len(asked)).astype(np.float32)
+    answers = [str(a) for a in dice.integers(0, 4, len(asked))]
+    notes = annotate(run, batch, asked, answers, answers)
+    known = np.ones(len(asked), bool)
+    return run.programs.prepare(self.state, batch, reward, known, notes)[0]
+
+  def _ref(self) -> PyTree | None:
+    return self.ref if self.run.programs.needs_params("ref") else None
+
+  def seconds(self) -> float:
+    began = time.perf_counter()
+    self.state, numbers = self.run.programs.update(
+      self.state, self._ref(), self.batch, 0
+    )
+    jax.block_until_ready(numbers)
+    return time.perf_counter() - began
+
+
+def measure(config: ConfigDict, baseline: ConfigDict, rounds: int) -> Cost:
+  """Times the updates of a run in turns with those of another.
+
+  Args:
+    config: of the run.
+    baseline: of the run it is compared with.
+    rounds: updates of each.
+
+  Returns:
+    A Cost.
+  """
+  one, other = _Bench(build(config)), _Bench(build(baseline))
+  times = np.array([[b.seconds() for b in (one, other)] for _ in range(rounds)])
+  ratio = np.median(times[:, 0] / times[:, 1])
+  extra = one.run.programs.cost()
+  return Cost(float(np.median(times[:, 0])), float(ratio), *extra.values())

@@ -1,0 +1,94 @@
+"""What passes between the host and the programs of a step: text and tokens."""
+
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+
+from rlvr_jax import tasks, verify
+from rlvr_jax.models import mesh as mesh_lib
+from rlvr_jax.training.build import Run
+from rlvr_jax.types import Array, Responses, TokenBatch
+
+Accuracy = dict[str, list[int] | list[float]]
+
+
+def encoded(
+  run: Run, cursor: int
+) -> tuple[list[tasks.Problem], tuple[Array, Array]]:
+  """The problems from a place of the data order on, and their tokens.
+
+  Args:
+    run: of `build`.
+    cursor: prompts consumed so far.
+
+  Returns:
+    The problems of a step; i32[P, W] and bool[P, W], on the mesh.
+  """
+  s, train = run.programs.settings, run.task.train
+  places = tasks.prompts_at(run.config.seed, cursor, s.prompts, len(train))
+  problems = [train[i] for i in places]
+  tokenizer, widths = run.task.tokenizer, tasks.prompt_widths(s.prompt_width)
+  width = tasks.prompt_width(problems, tokenizer, widths)
+  arrays = tasks.encode_prompts(problems, tokenizer, width)
+  rows = mesh_lib.by_row(run.mesh)
+  return problems, tuple(jax.device_put(np.asarray(x), rows) for x in arrays)
+
+
+def annotate(
+  run: Run,
+  batch: TokenBatch,
+  problems: Sequence[tasks.Problem],
+  texts: list[str],
+  answers: list[str | None],
+) -> dict[str, np.ndarray]:
+  """What the methods want to know of the text of a rollout.
+
+  Args:
+    run: of `build`.
+    batch: as sampled, n rows.
+    problems: that the rows answer.
+    texts: of the responses.
+    answers: canonical; None where there is none.
+
+  Returns:
+    i32[n] or i32[n, T] by Need.key.
+  """
+  if not run.programs.notes:
+    return {}
+  decode, mask = run.task.tokenizer.decode, np.asarray(batch.mask)
+  pieces = [
+    [decode([token]) if counts else "" for token, counts in zip(row, counted)]
+    for row, counted in zip(np.asarray(batch.response), mask)
+  ]
+  prompts = [problem.prompt for problem in problems]
+  group = np.asarray(batch.group)
+  found = Responses(prompts, texts, pieces, answers, group, mask.shape[1])
+  return {need.key: need.stat.annotate(found) for need in run.programs.notes}
+
+
+def accuracy(
+  run: Run, problems: Sequence[tasks.Problem], graded: verify.Graded
+) -> Accuracy:
+  """How many responses of the main draw are right, problem by problem.
+
+  Args:
+    run: of `build`.
+    problems: of the step, P of them.
+    graded: the responses of all draws, the main one first.
+
+  Returns:
+    "problems": P rows of the training problems; "right": the mean reward of
+    each, NaN where no response could be graded.
+  """
+  rows = run.programs.draws[0][1]
+  known, reward = graded.known[:rows], graded.reward[:rows]
+  place = run.programs.row_prompts()[:rows]
+  total, count = (
+    np.bincount(place, weights, len(problems))
+    for weights in (np.where(known, reward, 0), known)
+  )
+  mean = np.divide(
+    total, count, out=np.full(len(total), np.nan), where=count > 0
+  )
+  return {"problems": [p.index for p in problems], "right": mean.tolist()}

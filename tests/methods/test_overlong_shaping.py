@@ -1,0 +1,60 @@
+"""Soft overlong punishment: where it begins and ends."""
+
+import numpy as np
+import pytest
+
+from golden_adapters import common
+from rlvr_jax.methods.overlong_shaping import overlong_shaping
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
+LENGTHS = np.array([0, 3, 6, 7, 9, 10])
+MASK = np.arange(10) < LENGTHS[:, None]
+
+
+def shaped(mask=MASK, **parameters):
+  rollout = common.batch(0 * mask, None, mask, reward=np.ones(len(mask)))
+  return common.prepared(overlong_shaping(**parameters), rollout)
+
+
+def test_the_reward_falls_along_the_buffer_to_its_end():
+  found = shaped(buffer=4, factor=0.5)
+  want = 1 - 0.5 * np.array([0, 0, 0, 1, 3, 4]) / 4
+  np.testing.assert_allclose(found.reward, want, rtol=1e-6)
+  assert found.metrics["overlong_shaping/punished_fraction"] == 0.5
+  punishment = found.metrics["overlong_shaping/punishment"]
+  np.testing.assert_allclose(punishment, (1 - want).mean(), rtol=1e-6)
+
+
+def test_beyond_the_limit_it_falls_no_further():
+  found = shaped(max_length=7, buffer=2)
+  np.testing.assert_allclose(found.reward, [1, 1, 0.5, 0, 0, 0], atol=1e-6)
+
+
+def test_only_counted_tokens_have_a_length():
+  tools = MASK & (np.arange(10) % 2 == 0)
+  found = shaped(tools, max_length=5, buffer=2)
+  # 0, 2, 3, 4, 5 and 5 counted tokens.
+  np.testing.assert_allclose(found.reward, [1, 1, 1, 0.5, 0, 0], atol=1e-6)
+
+
+def test_replayed_rows_keep_their_reward():
+  rollout = common.batch(0 * MASK, None, MASK, reward=np.ones(6))
+  rollout = rollout.replace(group=rollout.group.at[5].set(-1))
+  found = common.prepared(overlong_shaping(buffer=4), rollout)
+  np.testing.assert_allclose(found.reward[4:], [0.25, 1.0], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+  "wrong",
+  [
+    {"max_length": -1},
+    {"buffer": 0},
+    {"max_length": 8, "buffer": 9},
+    {"factor": -1.0},
+  ],
+)
+def test_a_parameter_out_of_range_is_named(wrong):
+  name = list(wrong)[-1]
+  with pytest.raises(ValueError, match=rf"overlong_shaping\.{name} = .* must"):
+    overlong_shaping(**wrong)

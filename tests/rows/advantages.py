@@ -1,0 +1,33 @@
+"""Methods that make or reshape advantages, or vote on rewards."""
+
+from rows.row import Row
+
+ROWS = (
+  Row("canon", {"mix": 0.8, "scale": 0.9}),
+  Row(
+    "canon",
+    {"metric": "length", "schedule": "anneal", "offset": 0.1},
+    row_order=True,
+  ),
+  Row("canon", {"schedule": "cosine_r", "scale_side": "high"}),
+  Row("empg", {"bonus": 0.3}),
+  Row("hicra", {}, {"coef": 0.0}),
+  Row("hicra", {"proxy_rows": "right_long", "proxy_fraction": 0.5}),
+  Row("seed_grpo", {}, {"coef": 0.0}),
+  Row(
+    "seed_grpo",
+    {"mass": "logprob", "estimator": "mc", "shape": "focal"},
+    {"shape": "focal", "mass": "logprob", "coef": 0.0},
+  ),
+  Row("ttrl", {}, row_order=True),
+  Row("ttrl", {"train": 3}, row_order=True),
+  Row("ettrl_ear", {}),
+  Row("ettrl_ear", {"form": "clip", "bound": 0.3}, {"form": "clip"}),
+  # H of three rows of four is 0.81 bits, so some of both losses is there.
+  Row("copo", {"slope": 2.0, "threshold": 1.0}),
+  Row(
+    "copo",
+    {"mode": "only_soft_with_coef", "unit": "nats", "reward_coef": True},
+  ),
+  Row("copo", {"mode": "soft_with_forced", "norm": "none", "dual": None}),
+)

@@ -1,0 +1,39 @@
+"""The configuration file of every method."""
+
+import importlib
+import inspect
+import re
+
+import pytest
+
+from configs import recipe
+from rlvr_jax import methods
+from rlvr_jax.training import config as config_lib
+
+HEADINGS = ("Paper", "Command", "Hardware", "Time", "Published", "Expect")
+
+
+@pytest.mark.parametrize("name", methods.CATALOGUE)
+def test_a_method_s_file_names_paper_command_and_what_to_expect(name):
+  module = importlib.import_module(f"configs.methods.{name}")
+  doc = inspect.getdoc(module)
+  _, _, rest = doc.partition("\n")
+  told = re.findall(r"^(\w+):\s+\S", rest, re.MULTILINE)
+  assert told == list(HEADINGS)
+  assert f"--config=configs/methods/{name}.py:runlocal" in doc
+  assert methods.CATALOGUE[name].arxiv in doc
+  assert module.RECIPE.name == name and name in module.RECIPE.chain
+
+
+@pytest.mark.parametrize("arg", [None, "runlocal", "runlocal,tiny"])
+@pytest.mark.parametrize("name", methods.CATALOGUE)
+def test_a_method_s_file_gives_sound_configurations(name, arg):
+  module = importlib.import_module(f"configs.methods.{name}")
+  config = module.get_config(arg)
+  config_lib.check(config)
+  assert config.label == name
+
+
+def test_a_recipe_of_no_method_is_refused_with_the_nearest_name():
+  with pytest.raises(ValueError, match="did you mean 'clip_cov'"):
+    recipe.of("clip_kov")
