@@ -5,9 +5,9 @@ python -m experiments.train --config=configs/methods/hicra.py \
     --workdir=runs/hicra --config.hicra.grams=grams.txt \
     --config.hicra.proxy=None
 
-FILE.jsonl holds an object to a line, its text under --field; where an object
-has a number "reward", only rewards above 0 are right solutions. Any other file
-is text, a solution to a line.
+FILE.jsonl holds an object to a line, its text under --field; an object that
+has a "reward" is a right solution only if that is a number above 0. Any other
+file is text, a solution to a line.
 """
 
 import json
@@ -44,7 +44,9 @@ def solutions(path: pathlib.Path, field: str) -> list[str]:
     ValueError: a line that is no object, or has no text.
     OSError: no such file.
   """
-  lines = [line for line in path.read_text().splitlines() if line.strip()]
+  # `splitlines` would also split at U+2028, which JSON strings may hold.
+  text = path.read_text(encoding="utf-8")
+  lines = [line for line in text.split("\n") if line.strip()]
   if path.suffix != ".jsonl":
     return lines
   found = []
@@ -54,7 +56,8 @@ def solutions(path: pathlib.Path, field: str) -> list[str]:
       raise ValueError(
         f"{path}, object {number}: no text under {field!r}; set --field."
       )
-    if record.get("reward", 1) > 0:
+    reward = record.get("reward", 1)
+    if isinstance(reward, int | float) and reward > 0:
       found.append(record[field])
   return found
 

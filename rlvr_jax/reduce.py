@@ -4,6 +4,7 @@ Under `jax.jit` on a mesh each sum is the sum over all devices, so a result
 here does not depend on how rows are sharded. Empty sets give 0, never NaN.
 """
 
+import fractions
 from collections.abc import Callable
 
 import jax
@@ -276,6 +277,17 @@ def absolute(x: Array, rounding: float = 0.0) -> Array:
   return x * jax.lax.stop_gradient(sign)
 
 
+def k3(x: Array) -> Array:
+  """exp(-x) - 1 + x, which estimates KL(policy || other) at sampled tokens.
+
+  Args:
+    x: f32[...] log-prob under the policy less that under the other one, nats;
+      bounded to 20, so that exp is finite, and the value to 10, as in verl.
+  """
+  x = clamp(x, -20.0, 20.0)
+  return clamp(jnp.expm1(-x) + x, -10.0, 10.0)
+
+
 def centred_product(x: Array, y: Array, mask: Array) -> Array:
   """(x - mean x)(y - mean y) per entry, 0 where the mask does not count.
 
@@ -285,14 +297,27 @@ def centred_product(x: Array, y: Array, mask: Array) -> Array:
   return jnp.where(mask > 0, product, 0)
 
 
-def count_of(fraction: float, mask: Array) -> Array:
-  """i32[]: floor(fraction * counted entries), at least 1.
+def count_of(fraction: float, mask: Array, rounding: str = "floor") -> Array:
+  """i32[]: fraction * counted entries, rounded, at least 1.
 
-  The authors' int() sees a double; in float32 a product such as 0.05 * 60 may
-  end just below the integer, hence the nudge.
+  In whole numbers, because a float32 product such as 0.3 * 100_000 may end on
+  the wrong side of the integer.
+
+  Args:
+    fraction: in [0, 1]; taken as the nearest quotient with a denominator of
+      at most a million, so that 0.3 is 3/10.
+    mask: f32/bool[...] which entries count.
+    rounding: "floor" or "ceil".
   """
-  share = fraction * (mask > 0).sum().astype(jnp.float32)
-  return jnp.maximum(jnp.floor(share + 1e-4).astype(jnp.int32), 1)
+  exact = fractions.Fraction(fraction).limit_denominator(10**6)
+  count = (mask > 0).sum().astype(jnp.int32)
+  whole, rest = jnp.divmod(count, exact.denominator)
+  # rest * numerator may exceed an int32: three digits of it at a time.
+  high, low = divmod(exact.numerator, 1000)
+  upper, left = jnp.divmod(rest * high, exact.denominator)
+  lower, left = jnp.divmod(left * 1000 + rest * low, exact.denominator)
+  share = whole * exact.numerator + upper * 1000 + lower
+  return jnp.maximum(share + (left > 0) * (rounding == "ceil"), 1)
 
 
 def in_blocks(

@@ -25,15 +25,16 @@ from rlvr_jax.types import (
 )
 
 
-class _FromMoments:
-  """A statistic that the moments already contain."""
+class FromMoments:
+  """Base of a statistic that the moments already contain."""
 
   def from_logits(self, *logits: Array, targets: Array) -> Array:
+    """`from_moments` of the moments of these logits."""
     return self.from_moments(reference.moments(logits[0], targets))
 
 
 @dataclasses.dataclass(frozen=True)
-class Logp(_FromMoments):
+class Logp(FromMoments):
   """Log-probability of the sampled token, nats."""
 
   def from_moments(self, moments: Moments) -> Array:
@@ -41,7 +42,7 @@ class Logp(_FromMoments):
 
 
 @dataclasses.dataclass(frozen=True)
-class Entropy(_FromMoments):
+class Entropy(FromMoments):
   """Entropy of the next-token distribution over the full vocabulary, nats."""
 
   def from_moments(self, moments: Moments) -> Array:
@@ -49,7 +50,7 @@ class Entropy(_FromMoments):
 
 
 @dataclasses.dataclass(frozen=True)
-class CovProbLogp(_FromMoments):
+class CovProbLogp(FromMoments):
   """N = Cov_p(p, log p) = sum_i p_i S_i with S_i = p_i (log p_i + H)."""
 
   def from_moments(self, moments: Moments) -> Array:

@@ -127,14 +127,11 @@ def _make(plan, prompts, length, vocabulary, needs, key):
 def _rollout(key, plan, prompts, length, vocabulary):
   sizes = [draw_rows(d, prompts) for d in plan]
   rows, width = sum(sizes), 3
-  first = [prompts * k for k in range(len(plan))]
-  group = jnp.concatenate(
-    [
-      start + jnp.arange(size) // d.per_prompt
-      for d, size, start in zip(plan, sizes, first)
-    ]
+  prompt = np.concatenate(
+    [np.arange(size) // d.per_prompt for d, size in zip(plan, sizes)]
   )
   source = np.repeat(np.arange(len(plan), dtype=np.int32), sizes)
+  group = prompt + prompts * source
   k1, k2, k3 = jax.random.split(key, 3)
   lengths = jax.random.randint(k2, (rows, 1), 1, length + 1)
   flat = jnp.zeros((rows, length))
@@ -143,7 +140,8 @@ def _rollout(key, plan, prompts, length, vocabulary):
     prompt_mask=jnp.ones((rows, width), bool),
     mask=jnp.arange(length) < lengths,
     turn=jnp.zeros((rows, length), jnp.int32),
-    group=group.astype(jnp.int32),
+    prompt=jnp.asarray(prompt, jnp.int32),
+    group=jnp.asarray(group, jnp.int32),
     source=jnp.asarray(source),
     # Every other row is right, then some more, so no group is all wrong.
     reward=jnp.where(

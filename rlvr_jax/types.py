@@ -29,6 +29,7 @@ class TokenBatch:
   prompt_mask: Array  # bool[B, P]
   mask: Array  # bool[B, T] positions the policy chose, end included
   turn: Array  # i32[B, T] turn of the conversation; 0 when single-turn
+  prompt: Array  # i32[B] prompt of the step that a row answers; -1 none
   group: Array  # i32[B] in [0, B); rows compared with each other; -1 none
   source: Array  # i32[B] 0 main draw, k the k-th further draw, -1 replay
   reward: Array  # f32[B]
@@ -44,6 +45,11 @@ class TokenBatch:
   def response(self) -> Array:
     """i32[B, T]: the sampled tokens."""
     return self.tokens[:, self.prompt_mask.shape[1] :]
+
+  def take(self, rows: Array) -> "TokenBatch":
+    """The rows i32[n], in that order; metrics are of the whole as before."""
+    picked = jax.tree.map(lambda x: x[rows], self.replace(metrics={}))
+    return picked.replace(metrics=self.metrics)
 
 
 @flax.struct.dataclass
@@ -108,7 +114,7 @@ class Responses(NamedTuple):
 
   prompts: list[str]
   texts: list[str]
-  pieces: list[list[str]]  # text of each token; "" where it does not count
+  pieces: list[list[str]]  # text of each token; " " where it does not count
   answers: list[str | None]  # canonical answers; None where there is none
   group: np.ndarray  # i32[n]
   length: int  # response positions T

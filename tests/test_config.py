@@ -37,8 +37,12 @@ BAD = {
     ["'clip_cov' is not in config.chain", "remove the sub-dict"],
   ),
   "group that does not divide": (
-    dict(rollout__per_prompt=3, rollout__prompts=3),
-    ["3 x 3 = 9 rows do not divide", "choose per_prompt"],
+    dict(rollout__prompts=3),
+    ["config.rollout.prompts = 3 must be a multiple", "whole groups"],
+  ),
+  "slices that do not divide": (
+    dict(rollout__per_prompt=3, train__slices=8),
+    ["8 x 3 = 24 rows do not divide", "choose per_prompt"],
   ),
   "steps without learning": (
     dict(steps=300, optimizer__warmup=10),

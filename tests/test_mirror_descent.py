@@ -88,7 +88,7 @@ def test_a_step_maximises_the_proximal_objective():
     assert md.proximal(other, old, *how) <= best
 
 
-def test_the_target_of_a_token_moves_only_the_sampled_one():
+def test_in_the_target_of_a_token_only_the_sampled_one_gains():
   old, reference = np.array([1.0, 0.0, -1.0]), np.zeros(3)
   values = np.array([0.0, 2.0, 0.0])  # the advantage at token 1
   found = md.mirror_step(old, values, 0.5, 0.2, reference)

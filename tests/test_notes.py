@@ -1,7 +1,12 @@
+import types
+
 import numpy as np
 import pytest
 
+from golden_adapters import common
 from rlvr_jax import notes, stats
+from rlvr_jax.tasks.tokenizer import CharTokenizer
+from rlvr_jax.training import host
 from rlvr_jax.types import Need, Responses
 
 
@@ -17,6 +22,28 @@ def test_equal_answers_of_a_group_share_a_number_and_none_is_minus_one():
     responses(["5", "7", None, "5", "5", None], [0, 0, 0, 0, 1, 1])
   )
   np.testing.assert_array_equal(found, [0, 1, -1, 0, 4, -1])
+
+
+def test_words_of_two_turns_do_not_join(tmp_path):
+  path = tmp_path / "grams.txt"
+  path.write_text("we can\n")
+  need = Need(notes.StrategicGrams(str(path)), when="rollout")
+  tokenizer = CharTokenizer("wecan ")
+  rows = ["we canxx", "we xcanx", "wxe canx", "xxwe can"]
+  counts = np.array([[c != "x" for c in row] for row in rows])
+  # What does not count is of another's turn, whatever it says.
+  said = [tokenizer.encode(row.replace("x", "a")) for row in rows]
+  batch = common.batch(np.zeros(counts.shape), None, counts)
+  batch = batch.replace(tokens=np.array([[0, *ids] for ids in said]))
+  run = types.SimpleNamespace(
+    programs=types.SimpleNamespace(notes=(need,)),
+    task=types.SimpleNamespace(tokenizer=tokenizer),
+  )
+  texts = ["".join(c for c in row if c != "x") for row in rows]
+  found = host.annotate(run, batch, [], texts, [None] * len(rows))[need.key]
+  want = [[c in "wecan" for c in row] for row in rows]
+  want[2] = [False] * 8  # "w", "e can"
+  np.testing.assert_array_equal(found, want)
 
 
 @pytest.mark.parametrize("stat", [notes.Answer(), stats.Features()])

@@ -7,7 +7,7 @@ import pytest
 import runs
 from rlvr_jax import methods, reduce, stats
 from rlvr_jax.training import build, guard
-from rlvr_jax.training.programs import mean_over_updates
+from rlvr_jax.training.programs import mean_over_updates, shuffled
 from rlvr_jax.types import Clock
 from rows import FIRST
 
@@ -168,6 +168,41 @@ def test_a_minibatch_holds_whole_groups_with_numbers_of_its_own(updates):
     assert part.group.max() < rows
     seen += list(map(tuple, np.asarray(part.tokens)))
   assert sorted(seen) == sorted(map(tuple, np.asarray(batch.tokens)))
+
+
+def test_rows_that_lose_their_group_cut_no_other_group():
+  p = runs.programs("grpo", updates=4)
+  batch = p.sample(*runs.start(p), *runs.prompts(p))
+  lost = np.isin(np.arange(32), [0, 5, 6, 7, 8, 9, 10, 11, 31])
+  whole = np.asarray(batch.group)
+  batch = batch.replace(
+    group=jnp.where(lost, -1, batch.group),
+    mask=batch.mask & ~lost[:, None],
+    # Tells the rows apart in the minibatches.
+    reward=jnp.asarray(whole, jnp.float32),
+  )
+  for seed in range(5):
+    for index in range(4):
+      part = p._minibatch(batch, Clock(0, index, jax.random.key(seed)))
+      _, sizes = np.unique(part.reward, return_counts=True)
+      np.testing.assert_array_equal(sizes, [4, 4])
+
+
+def test_replayed_rows_answer_no_prompt_and_move_on_their_own():
+  p = runs.programs("grpo", updates=4)
+  batch = p.sample(*runs.start(p), *runs.prompts(p))
+  replay = np.arange(32) >= 24
+  batch = batch.replace(
+    group=jnp.where(replay, -1, batch.group),
+    prompt=jnp.where(replay, -1, batch.prompt),
+  )
+  orders = [shuffled(batch, jax.random.key(s)) for s in range(5)]
+  for order in orders:
+    np.testing.assert_array_equal(np.sort(order), np.arange(32))
+  places = [
+    np.flatnonzero(np.isin(order, np.arange(24, 32))) for order in orders
+  ]
+  assert any((np.diff(place) > 1).any() for place in places)
 
 
 def test_every_program_is_traced_once_over_steps_and_kinds_of_rollouts():

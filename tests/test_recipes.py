@@ -22,7 +22,13 @@ def test_a_method_s_file_names_paper_command_and_what_to_expect(name):
   assert told == list(HEADINGS)
   assert f"--config=configs/methods/{name}.py:runlocal" in doc
   assert methods.CATALOGUE[name].arxiv in doc
+  assert "TODO" not in doc
   assert module.RECIPE.name == name and name in module.RECIPE.chain
+
+
+@pytest.mark.parametrize("name", methods.CATALOGUE)
+def test_published_numbers_do_not_train_at_the_learning_rate_of_a_laptop(name):
+  assert recipe.of(name).published["optimizer.learning_rate"] < 1e-4
 
 
 @pytest.mark.parametrize("arg", [None, "runlocal", "runlocal,tiny"])

@@ -1,5 +1,8 @@
 """Reductions against numpy on random masks, and their gradients at kinks."""
 
+import fractions
+import math
+
 import hypothesis
 import jax
 import jax.numpy as jnp
@@ -259,3 +262,35 @@ def test_the_mean_of_a_row_is_over_its_counted_tokens():
   mask = jnp.array([[True, False], [False, False]])
   x = jnp.array([[3.0, jnp.nan], [jnp.nan, 1.0]])
   np.testing.assert_array_equal(reduce.row_mean(x, mask), [3.0, 0.0])
+
+
+@pytest.mark.parametrize(
+  ("fraction", "exact"),
+  [
+    (0.2, fractions.Fraction(1, 5)),
+    (0.3, fractions.Fraction(3, 10)),
+    (0.15, fractions.Fraction(3, 20)),
+    (1 - 0.8, fractions.Fraction(1, 5)),
+    (7 / 9, fractions.Fraction(7, 9)),
+    (0.999999, fractions.Fraction(999_999, 10**6)),
+    (1.0, fractions.Fraction(1)),
+  ],
+)
+def test_a_share_of_many_tokens_is_the_exact_whole_number(fraction, exact):
+  counts = jnp.array([*range(1, 40), *range(100_000, 100_031), 999_999])
+  masks = lambda count: jnp.arange(10**6) < count
+  share = lambda rounding: jax.lax.map(
+    lambda n: reduce.count_of(fraction, masks(n), rounding), counts
+  )
+  for rounding, whole in (("floor", math.floor), ("ceil", math.ceil)):
+    want = [max(whole(exact * int(n)), 1) for n in counts]
+    np.testing.assert_array_equal(share(rounding), want, rounding)
+  assert reduce.count_of(fraction, jnp.zeros(3, bool)) == 1
+
+
+def test_the_estimate_of_a_divergence_has_its_closed_form_up_to_its_bound():
+  x = jnp.array([0.0, np.log(2), -np.log(2), -1e4, 1e4])
+  want = [0.0, np.log(2) - 0.5, 1 - np.log(2), 10.0, 10.0]
+  np.testing.assert_allclose(reduce.k3(x), want, rtol=1e-6)
+  slope = jax.grad(lambda x: reduce.k3(x).sum())(x)
+  np.testing.assert_allclose(slope, [0.0, 0.5, -1.0, 0.0, 0.0], atol=1e-6)

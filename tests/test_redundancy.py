@@ -106,6 +106,19 @@ def test_classes_of_one_action_give_its_entropy_and_one_class_gives_none():
   )
 
 
+def test_an_action_never_taken_with_outcomes_of_its_own_is_infinitely_far():
+  policy = jnp.asarray([1.0, 0.0])
+  outcomes = jnp.asarray([[1.0, 0.0, 0.0], [0.0, 0.5, 0.5]])
+  found = redundancy.outcome_divergence(policy, outcomes)
+  np.testing.assert_array_equal(found, [0, np.inf])
+  shared = outcomes.at[1].set(jnp.asarray([1.0, 0.0, 0.0]))
+  near = redundancy.outcome_divergence(policy, shared)
+  np.testing.assert_allclose(near, 0, atol=1e-12)
+  np.testing.assert_array_equal(redundancy.decompose(policy, outcomes)[2:4], 0)
+  pull = jax.grad(redundancy.effective_entropy, (0, 1))(policy, outcomes)
+  assert all(np.isfinite(x).all() for x in pull)
+
+
 def test_impossible_actions_and_outcomes_give_no_nan():
   policy = jnp.asarray([1.0, 0.0])
   outcomes = jnp.asarray([[1.0, 0.0], [0.0, 1.0]])

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 
+from experiments import mine_grams
 from rlvr_jax.analysis import strategic_grams
 
 SOLUTIONS = [
@@ -131,6 +132,20 @@ def test_what_cannot_be_mined_is_named(wrong):
 def command(*arguments):
   program = [sys.executable, "-m", "experiments.mine_grams", *arguments]
   return subprocess.run(program, capture_output=True, text=True)
+
+
+def test_a_line_ends_at_a_line_feed_and_a_reward_is_a_number(tmp_path):
+  source = tmp_path / "responses.jsonl"
+  lines = [
+    {"text": "one\u2028two\x85three"},
+    {"text": "ungraded", "reward": None},
+    {"text": "no number", "reward": "1"},
+    {"text": "right", "reward": True},
+  ]
+  text = "\r\n".join(json.dumps(x, ensure_ascii=False) for x in lines)
+  source.write_text(text, encoding="utf-8", newline="")
+  found = mine_grams.solutions(source, "text")
+  assert found == ["one\u2028two\x85three", "right"]
 
 
 def test_the_command_writes_the_grams_of_right_solutions(tmp_path):

@@ -338,6 +338,7 @@ ALLOWED = {
     "stats",
     "reduce",
     "controllers",
+    "contrast",
   )
 }
 

@@ -7,7 +7,8 @@ Command:   python -m experiments.train \
 Hardware:  2 CPU cores
 Time:      3 minutes, 2 of them for the warm start
 Published: slope 20 and threshold 0.5 bits (scripts), 512 prompts in 16 updates,
-           bounds of 0.2, every response counts alike.
+           bounds of 0.2, learning rate 1e-6, every response counts alike. An
+           optional penalty of 0.001 on the divergence is left out.
 Expect:    copo/local_fraction begins near 1 and falls as the answers of groups
            agree; then right groups are pushed on where GRPO has no gradient
            left, and the entropy goes to 0.
@@ -26,6 +27,7 @@ RECIPE = recipe.Recipe(
     "rollout.prompts": 512,
     "train.updates": 16,
     "loss.aggregation": "seq-mean-token-mean",
+    "optimizer.learning_rate": 1e-06,
   },
   small={"loss.aggregation": "seq-mean-token-mean"},
 )

@@ -8,8 +8,8 @@ Command:   python -m experiments.train \
 Hardware:  2 CPU cores
 Time:      3 minutes, 2 of them for the warm start
 Published: DeepSeek-R1-Distill-Qwen-1.5B, tau 10, beta 1e3, delta 1e-4, 128
-           prompts with 8 responses at temperature 0.6, 4 updates of 32 prompts,
-           learning rate 2e-6 (1e-6 for 7B).
+           prompts with 8 responses at temperature 0.6 and up to 8192 tokens, 4
+           updates of 32 prompts, learning rate 2e-6 (1e-6 for 7B).
 Expect:    pass@1 rises as with GRPO or more, entropy ends at 0.35 nats where
            GRPO has 0.1, pass@16 stays at 1.
 """
@@ -27,6 +27,7 @@ RECIPE = recipe.Recipe(
     "disco.delta": 0.0001,
     "rollout.prompts": 128,
     "rollout.per_prompt": 8,
+    "rollout.max_response": 8192,
     "rollout.temperature": 0.6,
     "rollout.score_temperature": 0.6,
     "train.updates": 4,

@@ -8,7 +8,8 @@ Command:   python -m experiments.train \
 Hardware:  2 CPU cores
 Time:      3 minutes, 2 of them for the warm start
 Published: both exponents 1, bonus 0.05, on GRPO or DAPO for agents of many
-           turns; the other numbers of its runs are not known here.
+           turns; the other numbers of its runs are not known here, the
+           learning rate of 1e-6 is our choice.
 Expect:    a response of one turn is one step, so there is no bonus: responses
            of low entropy weigh up to e times those of high entropy, and the
            entropy falls faster than with GRPO.
@@ -21,7 +22,12 @@ from configs import recipe
 RECIPE = recipe.Recipe(
   name="empg",
   chain=("grpo", "empg"),
-  published={"empg.sharpness": 1.0, "empg.clarity": 1.0, "empg.bonus": 0.05},
+  published={
+    "empg.sharpness": 1.0,
+    "empg.clarity": 1.0,
+    "empg.bonus": 0.05,
+    "optimizer.learning_rate": 1e-06,
+  },
   small={},
 )
 

@@ -6,9 +6,11 @@ Command:   python -m experiments.train \
                --workdir=runs/hicra
 Hardware:  2 CPU cores
 Time:      3 minutes, 2 of them for the warm start
-Published: strength 0.2 on advantages without deviation, planning tokens by
-           strategic grams: mine them with experiments.mine_grams, then set
-           hicra.grams and hicra.proxy=None.
+Published: strength 0.2 on advantages without deviation, clip-higher, planning
+           tokens by strategic grams. Those need a list: mine one with
+           experiments.mine_grams, then set hicra.grams and hicra.proxy=None;
+           without it this runs our proxy. The upper bound of 0.28 and the
+           learning rate 1e-6 are our choice.
 Expect:    hicra/planning_fraction near 0.2 and hicra/credit above 0; the
            entropy falls faster than with dr_grpo, as the sampled tokens are
            pushed on the whole.
@@ -21,7 +23,11 @@ from configs import recipe
 RECIPE = recipe.Recipe(
   name="hicra",
   chain=("dr_grpo", "hicra"),
-  published={"hicra.coef": 0.2},
+  published={
+    "hicra.coef": 0.2,
+    "loss.clip_high": 0.28,
+    "optimizer.learning_rate": 1e-06,
+  },
   small={"hicra.coef": 0.5},
 )
 

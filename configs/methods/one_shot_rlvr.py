@@ -7,10 +7,11 @@ Command:   python -m experiments.train \
 Hardware:  2 CPU cores
 Time:      3 minutes, 2 of them for the warm start
 Published: Qwen2.5-Math-1.5B, one problem 128 times with 8 responses each, 8
-           updates, temperature 0.6, entropy 1e-3, divergence 1e-3, learning
-           rate 1e-6 and no decay. Which problem is told by a run on all of
-           them; here it is the first. runlocal trains on all problems unless
-           --config.task.subset names some.
+           updates, temperature 0.6, prompts up to 1024 and responses up to 3072
+           tokens, entropy 1e-3, divergence 1e-3, learning rate 1e-6 and no
+           decay. Which problem is told by a run on all of them; here it is the
+           first. runlocal trains on all problems unless --config.task.subset
+           names some.
 Expect:    with all problems the entropy falls slower than with GRPO.
 """
 
@@ -28,6 +29,8 @@ RECIPE = recipe.Recipe(
     "one_shot_rlvr.kl_coef": 1e-3,
     "rollout.prompts": 128,
     "rollout.per_prompt": 8,
+    "rollout.max_prompt": 1024,
+    "rollout.max_response": 3072,
     "rollout.temperature": 0.6,
     "rollout.score_temperature": 0.6,
     "train.updates": 8,

@@ -9,8 +9,8 @@ Hardware:  2 CPU cores
 Time:      3 minutes, 2 of them for the warm start
 Published: Qwen2.5-32B, limit 20480 with a buffer of 4096 tokens, bounds 0.2 and
            0.28, dual clip 10 (code), 512 prompts with 16 responses, 16 updates,
-           learning rate 1e-6 after 20 steps of warm-up; rewards there are +1
-           and -1.
+           learning rate 1e-6 after 20 steps of warm-up. Rewards there are +1
+           and -1, here 1 and 0, so the punishment of 1 is halved.
 Expect:    responses shorten from 6.0 to 5.4 tokens and 0.02 of them are
            punished at the end; only few answers are that short, so the entropy
            falls to 0.03 nats, below that of GRPO, and pass@1 ends a little
@@ -27,13 +27,14 @@ RECIPE = recipe.Recipe(
   published={
     "overlong_shaping.max_length": 20480,
     "overlong_shaping.buffer": 4096,
-    "overlong_shaping.factor": 1.0,
+    "overlong_shaping.factor": 0.5,
     "ppo_clip.low": 0.2,
     "ppo_clip.high": 0.28,
     "ppo_clip.dual": 10.0,
     "loss.aggregation": "token-mean",
     "rollout.prompts": 512,
     "rollout.per_prompt": 16,
+    "rollout.max_response": 20480,
     "train.updates": 16,
     "optimizer.learning_rate": 1e-06,
     "optimizer.warmup": 20,

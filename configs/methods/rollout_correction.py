@@ -8,8 +8,11 @@ Command:   python -m experiments.train \
 Hardware:  2 CPU cores
 Time:      3 minutes, 2 of them for the warm start
 Published: weights per token up to 2 (verl; 3 in TRL); log-probs of the rollout
-           are computed by the trainer, as there.
-Expect:    TODO
+           are computed by the trainer, as there. The learning rate of 1e-6 is
+           our choice.
+Expect:    no ratio reaches 2 and the mean weight stays at 1 to 0.01; entropy
+           ends at 0.25 nats, that of GRPO at the same sampling temperature at
+           0.06 with a pass@1 a little higher.
 """
 
 from ml_collections import ConfigDict
@@ -18,11 +21,12 @@ from configs import recipe
 
 RECIPE = recipe.Recipe(
   name="rollout_correction",
-  chain=("grpo", "rollout_correction"),
+  chain=("rollout_correction", "grpo"),
   published={
     "rollout_correction.level": "token",
     "rollout_correction.high": 2.0,
     "rollout.old_logp": "score",
+    "optimizer.learning_rate": 1e-06,
   },
   # Sampler and trainer are one program here: the temperature sets them apart.
   small={

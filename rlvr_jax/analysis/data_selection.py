@@ -43,11 +43,12 @@ def read(workdir: str | os.PathLike) -> np.ndarray:
   return history
 
 
-def historical_variance(history: np.ndarray) -> np.ndarray:
+def historical_deviation(history: np.ndarray) -> np.ndarray:
   """Returns how much the accuracy of each problem fluctuated.
 
-  The population variance over the visits; 0 for a problem that was never
-  visited, always right or always wrong, 0.25 at most.
+  The population deviation over the visits, the root of the paper's historical
+  variance; 0 for a problem that was never visited, always right or always
+  wrong, 0.5 at most.
 
   Args:
     history: float[N, E] in [0, 1], NaN where missing.
@@ -56,13 +57,14 @@ def historical_variance(history: np.ndarray) -> np.ndarray:
     float64[N].
 
   Source:
-    2504.20571, eq. 1. The code takes the standard deviation, of the same
-    order.
+    2504.20571, eq. 1. The order is that of the variance, but for problems
+    whose variances differ in the last bit: the code, which takes the
+    deviation, has those in their own order, and so does `rank` of this.
   """
   found, here = _filled(history)
   # Row by row without the gaps, so that ties are those of the code.
   return np.array(
-    [np.var(row[seen]) if seen.any() else 0.0 for row, seen in zip(found, here)]
+    [np.std(row[seen]) if seen.any() else 0.0 for row, seen in zip(found, here)]
   )
 
 

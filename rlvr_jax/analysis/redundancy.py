@@ -68,15 +68,18 @@ def outcome_divergence(policy: Array, outcomes: Array) -> Array:
     outcomes: f[..., A, S] probabilities of the outcomes of each action.
 
   Returns:
-    f[..., A] nats >= 0: KL(P(. | a) || sum_a pi(a) P(. | a)).
+    f[..., A] nats >= 0: KL(P(. | a) || sum_a pi(a) P(. | a)); inf for an
+    action with pi = 0 that alone leads to some outcome.
   """
   mixture = jnp.broadcast_to(
     _mixture(policy, outcomes)[..., None, :], outcomes.shape
   )
-  # Where an outcome is possible for no action with pi > 0, 1 avoids 0 / 0.
+  unreached = ((outcomes > 0) & (mixture <= 0)).any(axis=-1)
+  # 1 avoids the log of 0, whose gradient is NaN even where it is left out.
   log_mixture = jnp.log(jnp.where(mixture > 0, mixture, 1.0))
   log_p = jnp.log(jnp.where(outcomes > 0, outcomes, 1.0))
-  return (outcomes * (log_p - log_mixture)).sum(axis=-1)
+  finite = (outcomes * (log_p - log_mixture)).sum(axis=-1)
+  return jnp.where(unreached, jnp.inf, finite)
 
 
 def effective_entropy(policy: Array, outcomes: Array) -> Array:
@@ -86,7 +89,10 @@ def effective_entropy(policy: Array, outcomes: Array) -> Array:
     policy: f[..., A] probabilities of the actions.
     outcomes: f[..., A, S] probabilities of the outcomes of each action.
   """
-  return (policy * outcome_divergence(policy, outcomes)).sum(axis=-1)
+  divergence = outcome_divergence(policy, outcomes)
+  # Infinite only for actions that are never taken.
+  divergence = jnp.where(jnp.isinf(divergence), 0.0, divergence)
+  return (policy * divergence).sum(axis=-1)
 
 
 def effective_share(policy: Array, outcomes: Array) -> Array:

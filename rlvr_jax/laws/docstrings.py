@@ -33,13 +33,18 @@ def sections(doc: str) -> dict[str, str]:
   return {k: "\n".join(v).strip() for k, v in found.items()}
 
 
+def condition(text: str) -> bool:
+  """Whether what is said depends on a hyper-parameter."""
+  return _CONDITION.search(text) is not None
+
+
 def said_edits(text: str) -> dict[str, Said]:
   """By place; "batch rows" stands for whatever it does to all fields."""
   said = {}
   place = r"\b(batch|objective)(?:(\.\w+)| rows)\s*\(([^)]*)\)"
   for clause in text.split(";"):
     for match in re.finditer(place, clause):
-      optional = _CONDITION.search(clause[: match.end()]) is not None
+      optional = condition(clause[: match.end()])
       own = match[3].startswith("own")
       said[match[1] + (match[2] or "")] = Said(own, optional)
   return said
@@ -49,7 +54,7 @@ def said_metrics(text: str) -> dict[str, Said]:
   """By name, as in "name/metric: meaning."."""
   entries = re.split(r"^(\S+/\S+):", text, flags=re.MULTILINE)[1:]
   return {
-    name: Said(False, _CONDITION.search(meaning) is not None)
+    name: Said(False, condition(meaning))
     for name, meaning in zip(entries[::2], entries[1::2])
   }
 

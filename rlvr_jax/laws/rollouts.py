@@ -67,6 +67,7 @@ def _sampled(method):
   batch = jax.tree.map(pad, example.batch)
   padding = jnp.arange(len(batch.group)) >= len(example.batch.group)
   batch = batch.replace(
+    prompt=jnp.where(padding, -1, batch.prompt),
     group=jnp.where(padding, -1, batch.group),
     score_temperature=jnp.where(padding, 1.0, batch.score_temperature),
   )

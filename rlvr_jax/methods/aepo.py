@@ -2,13 +2,12 @@
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 
 from rlvr_jax import reduce
 from rlvr_jax.stats import Entropy
 from rlvr_jax.transform import LossTransform
-from rlvr_jax.types import Array, Need, TokenBatch
+from rlvr_jax.types import Array, Need
 
 CHOICES = {
   "positive_rule": ("advantage", "reward"),
@@ -175,7 +174,7 @@ def aepo(
     row = jnp.arange(len(main))
     origin = jnp.where(taken, ranked[jnp.where(taken, place, 0)], row)
     stay = jnp.argsort(hot, stable=True)[: len(main) - size]
-    batch, taken = _take(batch, origin[stay]), taken[stay]
+    batch, taken = batch.take(origin[stay]), taken[stay]
     ones = batch.mask.astype(jnp.float32)
     return batch.replace(
       advantages=jnp.where(taken[:, None], ones, batch.advantages),
@@ -189,7 +188,7 @@ def aepo(
     filled = jnp.arange(slots) < used
     main = jnp.ones(stay.shape, bool)
     on = jnp.concatenate([main, filled])
-    batch = _take(batch, jnp.concatenate([stay, ranked[:slots]]))
+    batch = batch.take(jnp.concatenate([stay, ranked[:slots]]))
     # The pull is a term of its own, so these rows have no advantage.
     old = jnp.concatenate([main, jnp.zeros_like(filled)])
     return batch.replace(
@@ -228,9 +227,3 @@ def aepo(
     ), state
 
   return LossTransform("aepo", init, apply, prepare, plan, needs)
-
-
-def _take(batch: TokenBatch, rows: Array) -> TokenBatch:
-  """The rows i32[...] of a batch, in that order."""
-  picked = jax.tree.map(lambda x: x[rows], batch.replace(metrics={}))
-  return picked.replace(metrics=batch.metrics)

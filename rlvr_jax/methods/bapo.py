@@ -46,13 +46,15 @@ def bapo(
   Neutral: target = 0 with the bounds of `loss(clip=...)` as starts
 
   Args:
-    target: the walk ends once the statistic is at least this, >= 0; 0.4
-      (0.45 for Llama) of "share"; 0.5 (script) or 1 (yaml) of "ratio".
-    low_start: first lower bound on the ratio, in [0, low_max]; 0.6.
+    target: the walk ends once the statistic is at least this, >= 0, and < 1
+      unless that is "ratio"; 0.4 (0.45 for Llama) of "share"; 0.5 (script) or
+      1 (yaml) of "ratio".
+    low_start: first lower bound on the ratio, in [0, low_max]; 0.6, for Llama
+      and in the script 0.8.
     low_max: last one, <= 1; 0.9, in the scripts 0.95, in the yaml 0.8.
     low_step: one move, > 0; 0.02, in the code 0.05.
     high_start: first upper bound on the ratio, in [1, high_max]; 1.2.
-    high_max: last one; 3.0, in the code 2.0.
+    high_max: last one; 3.0, for Llama and in the code 2.0.
     high_step: one move, > 0; 0.05, in the scripts 0.1.
     order: which bound moves first, "high_first" (paper) or "low_first" (code).
     statistic: "share" is P / (P + N) (paper), "ratio" P / N (code), "active"
@@ -95,6 +97,12 @@ def bapo(
     "high_max": (high_max, 1, math.inf),
     "high_start": (high_start, 1, high_max),
   }
+  if statistic != "ratio" and not target < 1:
+    raise ValueError(
+      f"bapo.target = {target} must be < 1 with bapo.statistic = "
+      f"{statistic!r}: no share reaches it, so both bounds would always go to "
+      'their maxima; "ratio" may have such a target.'
+    )
   for name, (value, least, most) in ranges.items():
     if not least <= value <= most or math.isinf(value):
       raise ValueError(

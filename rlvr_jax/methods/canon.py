@@ -37,7 +37,7 @@ def canon(
   more is favoured, whichever it is. A group of one has both means 0.
 
   Edits:   batch.advantages (own)
-  Needs:   entropy of the policy at rollout
+  Needs:   nothing; entropy of the policy at rollout if metric = "entropy"
   State:   none
   Scope:   group; step with schedule = "anneal"
   Neutral: none; mix = 0.5 with equal halves is Dr.GRPO
@@ -72,7 +72,8 @@ def canon(
     canon/mix: mix in force.
     canon/reward_gap: mean reward of the high half above that of the low one,
       mean over groups of more than one.
-    canon/entropy_gap: the same of the entropy, nats.
+    canon/entropy_gap: the same of the entropy, nats; only if metric =
+      "entropy".
 
   Source:
     Conditional Advantage Estimation for Reinforcement Learning in Large
@@ -114,17 +115,19 @@ def canon(
     weight = cosine(step, highest, lowest)
     return weight if turned else 1 - weight
 
-  def measure(batch, entropy):
+  def measure(batch, context):
     if metric == "random":
-      return jnp.zeros_like(entropy)
-    return entropy if metric == "entropy" else reduce.row_length(batch.mask)
+      return jnp.zeros_like(batch.reward)
+    if metric == "length":
+      return reduce.row_length(batch.mask)
+    return reduce.row_mean(context.stat(ENTROPY), batch.mask)
 
   def prepare(batch, state, context):
     reward, group = batch.reward, batch.group
-    entropy = reduce.row_mean(context.stat(ENTROPY), batch.mask)
+    measured = measure(batch, context)
     count = reduce.group_count(group)
     alone = count == 1
-    rank = reduce.group_rank(measure(batch, entropy), group)
+    rank = reduce.group_rank(measured, group)
     high = rank >= jnp.floor(count / 2)
 
     def halves(x):
@@ -144,14 +147,15 @@ def canon(
     inter += jnp.where(high, offset, -offset)
     part = share(batch, context.step)
     advantages = part * inter + (1 - part) * (reward - own)
-    spread, entropies = high_mean - low_mean, halves(entropy)
     each = jnp.where(count > 1, 1 / jnp.maximum(count, 1), 0)
     mean = lambda x: (each * x).sum() / jnp.maximum(each.sum(), 1)
     metrics = {
       "canon/mix": part,
-      "canon/reward_gap": mean(spread),
-      "canon/entropy_gap": mean(entropies[1] - entropies[0]),
+      "canon/reward_gap": mean(high_mean - low_mean),
     }
+    if metric == "entropy":
+      low_entropy, high_entropy = halves(measured)
+      metrics["canon/entropy_gap"] = mean(high_entropy - low_entropy)
     live = (group >= 0)[:, None]
     edited = advantages[:, None] * batch.mask
     return batch.replace(
@@ -159,6 +163,7 @@ def canon(
       metrics=batch.metrics | metrics,
     ), state
 
+  needs = (ENTROPY,) if metric == "entropy" else ()
   return LossTransform(
-    "canon", prepare=prepare, needs=(ENTROPY,), owns=("advantages",)
+    "canon", prepare=prepare, needs=needs, owns=("advantages",)
   )

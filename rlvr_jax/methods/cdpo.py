@@ -3,16 +3,14 @@
 import dataclasses
 import math
 
-import jax
-import jax.numpy as jnp
-
 from rlvr_jax import reduce
+from rlvr_jax.stats import FromMoments
 from rlvr_jax.transform import LossTransform
 from rlvr_jax.types import Array, Moments, Need
 
 
 @dataclasses.dataclass(frozen=True)
-class Complexity:
+class Complexity(FromMoments):
   """Entropy times the squared distance from uniform, nats.
 
   Attributes:
@@ -21,24 +19,13 @@ class Complexity:
 
   normalize: bool = False
 
-  def from_logits(self, *logits: Array, targets: Array) -> Array:
-    """0 for uniform and for deterministic distributions."""
-    del targets
-    size = logits[0].shape[-1]
-    logp = jax.nn.log_softmax(logits[0], axis=-1)
-    p = jnp.exp(logp)
-    entropy = -jnp.where(p > 0, p * logp, 0.0).sum(axis=-1)
-    return self._product(entropy, ((p - 1 / size) ** 2).sum(axis=-1), size)
-
   def from_moments(self, moments: Moments) -> Array:
-    """The same, as H (sum p² - 1/V)."""
-    distance = moments.sum_p2 - 1 / moments.vocabulary
-    return self._product(moments.entropy, distance, moments.vocabulary)
-
-  def _product(self, entropy: Array, distance: Array, size: int) -> Array:
+    """H (sum p² - 1/V); 0 for uniform and for deterministic distributions."""
+    size = moments.vocabulary
+    product = moments.entropy * (moments.sum_p2 - 1 / size)
     if not self.normalize or size < 2:
-      return entropy * distance
-    return entropy * distance / (math.log(size) * (1 - 1 / size))
+      return product
+    return product / (math.log(size) * (1 - 1 / size))
 
 
 def cdpo(coef: float = 1e-3, normalize: bool = False) -> LossTransform:

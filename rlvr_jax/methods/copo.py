@@ -22,6 +22,7 @@ MODES = (
 NORMS = ("std", "none", "released")
 UNITS = {"bits": math.log(2), "nats": 1.0}
 GLOBAL, BLEND = "copo/global", "copo/blend"
+ROUNDING = 1e-6  # of mean rewards, relative to the largest
 
 
 def copo(
@@ -119,13 +120,16 @@ def copo(
     std = jnp.where(alone, 1, reduce.group_std(reward, group))
     return jnp.where(group < 0, 0, (reward - mean) / (std + epsilon))
 
-  def across(worth, each):
-    """A_global f32[B] of g; `each` gives all prompts the weight 1."""
-    centred = jnp.where(each > 0, worth - reduce.masked_mean(worth, each), 0)
+  def across(worth, group, first):
+    """A_global f32[B] of g; `first` marks one row of every prompt."""
+    centred = worth - reduce.masked_mean(worth, first)
+    # Equal g: their rounding, divided by a deviation of 0, would count.
+    largest = jnp.abs(worth).max(where=first, initial=0)
+    real = (group >= 0) & (jnp.abs(centred) > ROUNDING * largest)
+    centred = jnp.where(real, centred, 0)
     if norm != "std":
       return centred
-    degrees = jnp.maximum(each.sum() - 1, 1)
-    return centred / (jnp.sqrt((each * centred**2).sum() / degrees) + epsilon)
+    return centred / (jnp.sqrt(reduce.masked_var(centred, first, 1)) + epsilon)
 
   def blend(soft, own, reward):
     """f32[B]: w of each row."""
@@ -144,16 +148,18 @@ def copo(
   def prepare(batch, state, context):
     group, reward = batch.group, batch.reward
     count = reduce.group_count(group)
-    each = jnp.where(count > 0, 1 / jnp.maximum(count, 1), 0)
+    place = reduce.group_rank(jnp.zeros_like(reward), group)
+    first = (group >= 0) & (place == 0)
     nats = consistency(group, context.stat(ANSWER))
     worth = reduce.group_mean(reward, group)
     if reward_coef:
-      most = jnp.log(jnp.maximum(count, 2))
-      worth *= jnp.where(count > 1, 1 - nats * (1 - each) / most, 1)
+      rows = jnp.maximum(count, 2)
+      coefficient = 1 - nats * (1 - 1 / rows) / jnp.log(rows)
+      worth *= jnp.where(count > 1, coefficient, 1)
     entropy, own = nats / UNITS[unit], local(reward, group)
     soft = jax.nn.sigmoid(slope * (entropy - threshold))
     weight = jnp.where(group < 0, 1, blend(soft, own, reward))
-    mean = lambda x: reduce.masked_mean(x, each)
+    mean = lambda x: reduce.masked_mean(x, first)
     flat = reduce.group_std(reward, group) <= epsilon
     metrics = {
       "copo/entropy": mean(entropy),
@@ -161,7 +167,7 @@ def copo(
       "copo/local_fraction": reduce.masked_mean(weight, group >= 0),
       "copo/flat_fraction": mean(flat.astype(jnp.float32)),
     }
-    notes = {GLOBAL: across(worth, each), BLEND: weight}
+    notes = {GLOBAL: across(worth, group, first), BLEND: weight}
     live = (group >= 0)[:, None]
     return batch.replace(
       advantages=jnp.where(live, own[:, None] * batch.mask, batch.advantages),

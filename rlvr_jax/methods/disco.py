@@ -1,15 +1,11 @@
 """DisCO: raise the score of right answers over that of the best wrong ones."""
 
-import jax
 import jax.numpy as jnp
 
-from rlvr_jax import objective, reduce
+from rlvr_jax import contrast, reduce
 from rlvr_jax.transform import LossTransform
 
 FORMS = ("disco", "disco_b")
-SCORES = ("logp", "ratio")
-ESTIMATORS = ("k1", "k3")
-VALUES = ("true", "code")
 
 
 def disco(
@@ -74,69 +70,27 @@ def disco(
     stated one, where the code has tau in place of the soft maximum and
     max(beta (KL - delta), 0) KL in place of the square.
   """
-  for name, given, known in (
-    ("form", form, FORMS),
-    ("score", score, SCORES),
-    ("estimator", estimator, ESTIMATORS),
-    ("value", value, VALUES),
-  ):
-    if given not in known:
-      raise ValueError(f"disco.{name} = {given!r} must be in {known}.")
-  if not tau > 0:
-    raise ValueError(f"disco.tau = {tau!r} must be > 0.")
-  for name, number in (("beta", beta), ("delta", delta)):
-    if not number >= 0:
-      raise ValueError(f"disco.{name} = {number!r} must be >= 0.")
-
-  def contrast(record, context):
-    """f32[B] what the question of each row earns, bool[B] if it has both."""
-    group, mask = context.batch.group, record.mask > 0
-    logp = record.log_ratio + context.batch.old_logp
-    each = logp if score == "logp" else objective.ratio(record)
-    scores, counted = reduce.row_mean(each, mask), mask.any(axis=1)
-    right = counted & (context.batch.reward > threshold)
-    wrong = counted & ~right
-    count = lambda kind: reduce.group_sum(kind.astype(jnp.float32), group)
-    mean = lambda kind: (
-      reduce.group_sum(jnp.where(kind, scores, 0.0), group)
-      / jnp.maximum(count(kind), 1)
-    )
-    below = mean(wrong)
-    if form == "disco":
-      total = reduce.group_logsumexp(scores / tau, group, wrong)
-      below = tau * (total - jnp.log(jnp.maximum(count(wrong), 1)))
-      if value == "code":
-        below = tau + below - jax.lax.stop_gradient(below)
-    both = (count(right) > 0) & (count(wrong) > 0)
-    return jnp.where(both, mean(right) - below, 0.0), both
-
-  def constraint(kl):
-    excess = jnp.maximum(kl - delta, 0.0)
-    if value == "code":
-      return beta * jax.lax.stop_gradient(excess) * kl
-    return beta / 2 * excess**2
+  if form not in FORMS:
+    raise ValueError(f"disco.form = {form!r} must be in {FORMS}.")
+  rule = contrast.Contrast(
+    "disco", score, tau, beta, delta, estimator, value, threshold
+  )
+  contrast.check(rule)
 
   def apply(record, state, context):
     group = context.batch.group
-    share = 1 / jnp.maximum(reduce.group_count(group), 1)
-    questions = jnp.maximum(reduce.group_total(group), 1)
-    mean = lambda x: (share * x).sum() / questions
-    earned, both = contrast(record, context)
-    kl = objective.divergence(record, estimator)
-    metrics = {
-      "disco/contrast": mean(earned),
-      "disco/used_fraction": mean(both),
-      "disco/kl": kl,
-      "disco/over_delta": (kl > delta).astype(jnp.float32),
-    }
-    return record.replace(
-      extra=record.extra - mean(earned) + constraint(kl),
-      clip_low=jnp.zeros_like(record.clip_low),
-      clip_high=jnp.full_like(record.clip_high, jnp.inf),
-      surrogate=objective.nothing,
-      metrics=record.metrics | metrics,
-    ), state
+    right, wrong, both = contrast.kinds(rule, record, context)
+    scores = contrast.scores(rule, record, context)
 
-  return LossTransform(
-    "disco", apply=apply, owns=("surrogate", "clip_low", "clip_high")
-  )
+    def mean(kind):
+      total = reduce.group_sum(jnp.where(kind, scores, 0.0), group)
+      return total / jnp.maximum(contrast.count(kind, group), 1)
+
+    soft = form == "disco"
+    below = (
+      contrast.soft_maximum(rule, scores, wrong, group) if soft else mean(wrong)
+    )
+    earned = mean(right) - below
+    return contrast.replaced(rule, record, context, earned, both), state
+
+  return LossTransform("disco", apply=apply, owns=contrast.OWNS)

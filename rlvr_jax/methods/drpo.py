@@ -1,14 +1,9 @@
 """DRPO: DisCO in which short right answers weigh more than long ones."""
 
-import jax
 import jax.numpy as jnp
 
-from rlvr_jax import objective, reduce
+from rlvr_jax import contrast, reduce
 from rlvr_jax.transform import LossTransform
-
-SCORES = ("logp", "ratio")
-ESTIMATORS = ("k1", "k3")
-VALUES = ("true", "code")
 
 
 def drpo(
@@ -77,85 +72,31 @@ def drpo(
     stated one, where the code has tau in place of the soft maximum and
     max(beta (KL - delta), 0) KL in place of the square.
   """
-  for name, given, known in (
-    ("score", score, SCORES),
-    ("estimator", estimator, ESTIMATORS),
-    ("value", value, VALUES),
-  ):
-    if given not in known:
-      raise ValueError(f"drpo.{name} = {given!r} must be in {known}.")
-  for name, number in (("length_scale", length_scale), ("tau", tau)):
-    if not number > 0:
-      raise ValueError(f"drpo.{name} = {number!r} must be > 0.")
-  for name, number in (
-    ("max_length", max_length),
-    ("beta", beta),
-    ("delta", delta),
-  ):
-    if not number >= 0:
-      raise ValueError(f"drpo.{name} = {number!r} must be >= 0.")
-
-  def kinds(record, context):
-    """bool[B] right and wrong rows that count, bool[B] of questions."""
-    counted = (record.mask > 0).any(axis=1)
-    right = counted & (context.batch.reward > threshold)
-    wrong = counted & ~right
-    found = lambda kind: (
-      reduce.group_sum(kind.astype(jnp.float32), context.batch.group) > 0
-    )
-    return right, wrong, found(right) & found(wrong)
-
-  def weights(record, context, right):
-    longest = max_length or record.mask.shape[1]
-    tokens = reduce.row_length(context.batch.mask)
-    short = -tokens / (longest * length_scale)
-    return reduce.group_softmax(short, context.batch.group, right)
-
-  def contrast(record, context, right, wrong, weight):
-    """f32[B]: what the question of each row earns."""
-    group = context.batch.group
-    logp = record.log_ratio + context.batch.old_logp
-    each = logp if score == "logp" else objective.ratio(record)
-    scores = reduce.row_mean(each, record.mask > 0)
-    count = reduce.group_sum(wrong.astype(jnp.float32), group)
-    total = reduce.group_logsumexp(scores / tau, group, wrong)
-    below = tau * (total - jnp.log(jnp.maximum(count, 1)))
-    if value == "code":
-      below = tau + below - jax.lax.stop_gradient(below)
-    return reduce.group_sum(weight * scores, group) - below
-
-  def constraint(kl):
-    excess = jnp.maximum(kl - delta, 0.0)
-    if value == "code":
-      return beta * jax.lax.stop_gradient(excess) * kl
-    return beta / 2 * excess**2
+  if not length_scale > 0:
+    raise ValueError(f"drpo.length_scale = {length_scale!r} must be > 0.")
+  if not max_length >= 0:
+    raise ValueError(f"drpo.max_length = {max_length!r} must be >= 0.")
+  rule = contrast.Contrast(
+    "drpo", score, tau, beta, delta, estimator, value, threshold
+  )
+  contrast.check(rule)
 
   def apply(record, state, context):
     group = context.batch.group
-    right, wrong, both = kinds(record, context)
-    weight = weights(record, context, right)
-    earned = contrast(record, context, right, wrong, weight)
-    earned = jnp.where(both, earned, 0.0)
-    share = 1 / jnp.maximum(reduce.group_count(group), 1)
-    questions = jnp.maximum(reduce.group_total(group), 1)
-    mean = lambda x: (share * x).sum() / questions
+    right, wrong, both = contrast.kinds(rule, record, context)
+    longest = max_length or record.mask.shape[1]
+    tokens = reduce.row_length(context.batch.mask)
+    weight = reduce.group_softmax(
+      -tokens / (longest * length_scale), group, right
+    )
+    scores = contrast.scores(rule, record, context)
+    earned = reduce.group_sum(weight * scores, group)
+    earned -= contrast.soft_maximum(rule, scores, wrong, group)
+    record = contrast.replaced(rule, record, context, earned, both)
     largest = jnp.where(both, reduce.group_max(weight, group), 0.0)
-    used, kl = mean(both), objective.divergence(record, estimator)
-    metrics = {
-      "drpo/contrast": mean(earned),
-      "drpo/used_fraction": used,
-      "drpo/largest_weight": mean(largest) / jnp.where(used > 0, used, 1.0),
-      "drpo/kl": kl,
-      "drpo/over_delta": (kl > delta).astype(jnp.float32),
-    }
-    return record.replace(
-      extra=record.extra - mean(earned) + constraint(kl),
-      clip_low=jnp.zeros_like(record.clip_low),
-      clip_high=jnp.full_like(record.clip_high, jnp.inf),
-      surrogate=objective.nothing,
-      metrics=record.metrics | metrics,
-    ), state
+    largest = contrast.mean_of_questions(largest, group)
+    used = record.metrics["drpo/used_fraction"]
+    metrics = {"drpo/largest_weight": largest / jnp.where(used > 0, used, 1.0)}
+    return record.replace(metrics=record.metrics | metrics), state
 
-  return LossTransform(
-    "drpo", apply=apply, owns=("surrogate", "clip_low", "clip_high")
-  )
+  return LossTransform("drpo", apply=apply, owns=contrast.OWNS)

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from rlvr_jax import reduce
+from rlvr_jax.objective import nothing
 from rlvr_jax.stats import Entropy, Logp
 from rlvr_jax.transform import LossTransform
 from rlvr_jax.types import Array, Need
@@ -33,7 +34,10 @@ def entropy_annealing(
               policy loss, extra += mean (l - z + c)^2 / (2 step_size), with l
               the log-prob of a response, z = (1 - step_size tau) l_old +
               step_size tau l_ref + step_size R and c the mean of z - l over
-              the group, held constant.
+              the group, held constant. Rows without a group are left out.
+
+  The mirror step of single tokens is not offered: its target needs the old
+  policy's whole distribution at each token, which is not kept from sampling.
 
   Edits:   if form is not "sequence" objective.added (+); if it is,
            objective.surrogate (own), objective.extra (+)
@@ -110,8 +114,7 @@ def entropy_annealing(
     return dict(added=added), {"entropy": mean}
 
   def kl(objective, context, strength):
-    x = reduce.clamp(context.logp - context.stat(REF_LOGP), -20.0, 20.0)
-    k3 = reduce.clamp(jnp.expm1(-x) + x, -10.0, 10.0)
+    k3 = reduce.k3(context.logp - context.stat(REF_LOGP))
     mean = reduce.masked_mean(k3, objective.mask)
     return dict(added=objective.added + strength * k3), {"kl": mean}
 
@@ -130,7 +133,7 @@ def entropy_annealing(
     square = reduce.masked_mean((residual - mean) ** 2, live)
     extra = objective.extra + square / (2 * step_size)
     found = {"residual": jnp.sqrt(jax.lax.stop_gradient(square))}
-    return dict(extra=extra, surrogate=_nothing), found
+    return dict(extra=extra, surrogate=nothing), found
 
   edit = {"bonus": bonus, "kl": kl, "sequence": sequence}[form]
 
@@ -151,9 +154,3 @@ def entropy_annealing(
 
 def _row_sum(x: Array, mask: Array) -> Array:
   return jnp.where(mask, x, 0.0).sum(axis=1)
-
-
-def _nothing(objective, context) -> Array:
-  """No loss per token: whole responses are compared instead."""
-  del context
-  return jnp.zeros_like(objective.log_ratio)

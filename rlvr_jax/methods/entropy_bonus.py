@@ -108,7 +108,8 @@ def entropy_bonus(
     verl/trainer/ppo/core_algos.py, EntController; huggingface/trl,
     grpo_trainer.py; Linn3a/siren, naive_entropy_reg_adaptive.
     Differs from that code: the report switches on by the entropy of the same
-    step and counts a tie as below; TRL and SIREN measure during the updates,
+    step (not offered: the released code has that of the step before) and
+    counts a tie as below; TRL and SIREN measure during the updates,
     SIREN also moves c after each micro-batch, here it is once a step on the
     rollout; TRL's bonus is a token mean whatever the aggregation.
   """

@@ -120,8 +120,9 @@ def entropy_dynamics_rft(
     size, out = outliers(deviation, spread, advantages)
     out = out & mask
     eligible = advantages != 0 if sign == "all" else advantages < 0
-    count = reduce.count_of(most, mask)
-    dropped = reduce.top_mask(size, out & eligible, count)
+    dropped = out & eligible
+    if most < 1:  # else sorting all tokens would be for nothing
+      dropped = reduce.top_mask(size, dropped, reduce.count_of(most, mask))
     if by_vocabulary and not skip_zero_advantage:
       dropped |= out & (advantages == 0)
     metrics = {

@@ -94,7 +94,10 @@ def epo(
     Differs from that code: the code has the indicator, a history per turn with
     the current step in it, and no penalty before half of the turns are over. A
     turn that a step never reaches adds nothing to its history, there a zero; a
-    row's mean does not count padding. 150 steps are fixed there.
+    row's mean does not count padding. 150 steps are fixed there. Not offered:
+    the zeros, which pull the reference down by however long episodes are, and
+    the half of the turns, which is counted per micro-batch with a limit of 50
+    turns from a key that its configuration lacks.
   """
   given = {"form": form, "schedule": schedule, "level": level}
   for name, value in given.items():

@@ -22,7 +22,7 @@ def ettrl_ear(
   A group without entropy keeps its advantages. Stand behind the estimator.
 
   Edits:   batch.advantages (×)
-  Needs:   entropy of the policy at rollout
+  Needs:   nothing; entropy of the policy at rollout if "res"
   State:   none
   Scope:   group; token with form = "clip"
   Neutral: form = "clip" with a bound above all advantages
@@ -40,7 +40,8 @@ def ettrl_ear(
     ValueError: an unknown form, or a number out of range.
 
   Metrics:
-    ettrl_ear/entropy: mean of H over the responses of groups, nats.
+    ettrl_ear/entropy: mean of H over the responses of groups, nats; only if
+      "res".
     ettrl_ear/factor_min: least factor of a response; only if "res".
     ettrl_ear/negative_fraction: share of the responses whose factor is below
       0; only if "res".
@@ -68,15 +69,15 @@ def ettrl_ear(
     return found if floor is None else jnp.maximum(found, floor)
 
   def prepare(batch, state, context):
-    entropy = reduce.row_mean(context.stat(ENTROPY), batch.mask)
     group = jnp.where(batch.mask.any(axis=1), batch.group, -1)
     live, old = group >= 0, batch.advantages
-    metrics = {"ettrl_ear/entropy": reduce.masked_mean(entropy, live)}
     mean = lambda x, mask: reduce.masked_mean(x.astype(jnp.float32), mask)
     if form == "res":
+      entropy = reduce.row_mean(context.stat(ENTROPY), batch.mask)
       scale = factor(entropy, group)
       edited = old * scale[:, None]
-      metrics |= {
+      metrics = {
+        "ettrl_ear/entropy": mean(entropy, live),
         "ettrl_ear/factor_min": reduce.masked_min(scale, live),
         "ettrl_ear/negative_fraction": mean(scale < 0, live),
       }
@@ -84,9 +85,10 @@ def ettrl_ear(
       kept = reduce.clamp(old, -bound, bound)
       edited = jnp.where(live[:, None], kept, old)
       clipped = mean(edited != old, batch.mask)
-      metrics |= {"ettrl_ear/clipped_fraction": clipped}
+      metrics = {"ettrl_ear/clipped_fraction": clipped}
     return batch.replace(
       advantages=edited, metrics=batch.metrics | metrics
     ), state
 
-  return LossTransform("ettrl_ear", prepare=prepare, needs=(ENTROPY,))
+  needs = (ENTROPY,) if form == "res" else ()
+  return LossTransform("ettrl_ear", prepare=prepare, needs=needs)

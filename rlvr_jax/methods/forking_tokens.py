@@ -111,11 +111,7 @@ def forking_tokens(
     if selection == "quantile":
       threshold = reduce.masked_quantile(nats, mask, 1 - share)
       return mask & (nats > threshold if strict else nats >= threshold)
-    if rounding == "floor":
-      return reduce.top_mask(nats, mask, reduce.count_of(share, mask))
-    # The nudge: 0.2 * 60 is a little more than 12 in binary.
-    count = jnp.ceil(share * mask.sum().astype(jnp.float32) - 1e-4)
-    return reduce.top_mask(nats, mask, jnp.maximum(count, 1))
+    return reduce.top_mask(nats, mask, reduce.count_of(share, mask, rounding))
 
   def choose(nats: Array, mask: Array) -> Array:
     rank = jax.vmap(highest) if population == "row" else highest

@@ -8,9 +8,12 @@ from rlvr_jax import reduce
 from rlvr_jax.transform import LossTransform
 
 MAX_LOG_RATIO = 20.0  # nats
+WEIGHTINGS = ("arithmetic", "geometric")
 
 
-def gmpo(low: float = 0.4, high: float = 0.4) -> LossTransform:
+def gmpo(
+  low: float = 0.4, high: float = 0.4, weighting: str = "arithmetic"
+) -> LossTransform:
   """Maximises the geometric instead of the arithmetic mean of token ratios.
 
   With the log ratio d of a token and c = clip(d, -low, high), the token counts
@@ -19,7 +22,6 @@ def gmpo(low: float = 0.4, high: float = 0.4) -> LossTransform:
   from one moves this mean little, so the bounds are wider than PPO's. Every
   token of a response holds that value: the aggregation "seq-mean-token-mean",
   which the loss of the run must be set to, makes it the mean over responses.
-  Weights of other methods act by their arithmetic mean over the response.
 
   Edits:   objective.clip_low (own), objective.clip_high (own),
            objective.surrogate (own)
@@ -31,12 +33,16 @@ def gmpo(low: float = 0.4, high: float = 0.4) -> LossTransform:
   Args:
     low: the log ratio is kept above -low, nats, >= 0; 0.4.
     high: the log ratio is kept below high, nats, >= 0; 0.4.
+    weighting: how the weights of other methods act on a response, by their
+      "arithmetic" or by their "geometric" mean over its counted tokens, the
+      code's choice for a rollout correction. A single weight of 0 does away
+      with a response of moderate length by the second.
 
   Returns:
     A LossTransform named "gmpo".
 
   Raises:
-    ValueError: a bound below 0.
+    ValueError: a bound below 0, or an unknown weighting.
 
   Metrics:
     gmpo/outside_positive_fraction: counted tokens of positive advantage whose
@@ -49,9 +55,11 @@ def gmpo(low: float = 0.4, high: float = 0.4) -> LossTransform:
     compute_policy_loss_geo_mean.
     Differs from that code: responses without a counted token do not enter the
     mean, there they count as 0. The aggregation has to be configured, there it
-    is fixed. |d| is bounded by 20 nats. Weights of a rollout correction are
-    multiplied into the ratio's geometric mean there.
+    is fixed. |d| is bounded by 20 nats. With "geometric" a response whose
+    weights are all 0 costs 0, there 1e-10 of what it costs.
   """
+  if weighting not in WEIGHTINGS:
+    raise ValueError(f"gmpo.weighting = {weighting!r} must be in {WEIGHTINGS}.")
   for name, value in (("low", low), ("high", high)):
     if not value >= 0:
       raise ValueError(f"gmpo.{name} = {value} must be >= 0.")
@@ -62,6 +70,16 @@ def gmpo(low: float = 0.4, high: float = 0.4) -> LossTransform:
     ends = jnp.log(objective.clip_low), jnp.log(objective.clip_high)
     return d, reduce.clamp(d, *ends)
 
+  def geometric(objective):
+    """f32[B, T]: what, times the weights, has their geometric mean as mean."""
+    weights, mask = objective.weights, objective.mask > 0
+    mean = jnp.exp(reduce.row_mean(jnp.log(weights + 1e-10), mask))
+    felt = mask & (weights > 0)
+    share = reduce.row_mean(felt.astype(jnp.float32), mask)
+    share = jnp.where(share > 0, share, 1.0)
+    every = (mean / share)[:, None] / jnp.where(felt, weights, 1.0)
+    return jnp.where(felt, every, 0.0)
+
   def surrogate(objective, context):
     del context
     advantages, mask = objective.advantages, objective.mask > 0
@@ -70,7 +88,8 @@ def gmpo(low: float = 0.4, high: float = 0.4) -> LossTransform:
     counted = sign * jnp.minimum(sign * d, sign * inside)
     ratio = jnp.exp(reduce.row_mean(counted, mask))
     loss = -reduce.row_mean(advantages, mask) * ratio
-    return jnp.broadcast_to(loss[:, None], mask.shape)
+    loss = jnp.broadcast_to(loss[:, None], mask.shape)
+    return loss if weighting == "arithmetic" else loss * geometric(objective)
 
   def apply(objective, state, context):
     del context

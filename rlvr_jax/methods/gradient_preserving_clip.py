@@ -51,8 +51,9 @@ def gradient_preserving_clip(
   All bounds are constant for the gradient.
 
   Edits:   objective.clip_low (own), objective.clip_high (own)
-  Needs:   entropy of the policy at rollout
-  State:   raises bool[], initial f32[] and measured bool[], set at prepare
+  Needs:   nothing; entropy of the policy at rollout if "od"
+  State:   none; if "od" raises bool[], initial f32[] and measured bool[], set
+           at prepare
   Scope:   token; the schedule is of the step
   Neutral: slopes 0 and intercepts = base, if `loss(clip=...)` has that base too
 
@@ -79,7 +80,8 @@ def gradient_preserving_clip(
   Metrics:
     gradient_preserving_clip/low: mean distance of the lower bound from 1.
     gradient_preserving_clip/high: mean distance of the upper bound from 1.
-    gradient_preserving_clip/entropy: mean over the main draw, nats.
+    gradient_preserving_clip/entropy: mean over the main draw, nats; only if
+      "od".
 
   Source:
     Chen et al., Flexible Entropy Control in RLVR with a Gradient-Preserving
@@ -116,10 +118,11 @@ def gradient_preserving_clip(
     )
   turn = split * steps  # the last step of the first phase
 
-  def widths(step, raises):
+  def widths(step, state):
     """How much of U and of L is in force, f32[] in [0, 1] each."""
     if strategy == "od":
-      return jnp.where(raises, 1.0, 0.0), jnp.where(raises, 0.0, 1.0)
+      upper = jnp.where(state.raises, 1.0, 0.0)
+      return upper, 1 - upper
     done = jnp.asarray(step, jnp.float32)
     second = done > turn
     early = jnp.minimum(done / turn, 1.0)
@@ -152,7 +155,7 @@ def gradient_preserving_clip(
     old = context.batch.old_logp
     logp = old if probability == "old" else context.logp
     p = jnp.exp(jax.lax.stop_gradient(logp))
-    upper, lower = widths(context.step, state.raises)
+    upper, lower = widths(context.step, state)
     high = base + upper * (high_slope * p + high_intercept - base)
     low = base + lower * (low_slope * p + low_intercept - base)
     metrics = {
@@ -165,11 +168,9 @@ def gradient_preserving_clip(
       metrics=objective.metrics | metrics,
     ), state
 
-  return LossTransform(
-    "gradient_preserving_clip",
-    init,
-    apply,
-    prepare,
-    needs=(ENTROPY,),
-    owns=("clip_low", "clip_high"),
+  method = LossTransform(
+    "gradient_preserving_clip", apply=apply, owns=("clip_low", "clip_high")
   )
+  if strategy != "od":
+    return method
+  return method._replace(init=init, prepare=prepare, needs=(ENTROPY,))

@@ -14,7 +14,7 @@ def grpo(
   A_i = (R_i - mean_g R) / (max(std_g R, floor) + epsilon), the same for every
   counted token of response i. The standard deviation is the sample one (ddof
   1). A group of one has no peers: mean 0 and deviation 1, so A = R / (1 +
-  epsilon).
+  epsilon); with normalize = "batch" its own mean, so A = 0.
 
   Edits:   batch.advantages (own)
   Needs:   nothing
@@ -58,9 +58,10 @@ def grpo(
   def advantage(batch, context):
     del context
     reward, group = batch.reward, batch.group
-    alone = reduce.group_count(group) == 1
-    mean = jnp.where(alone, 0.0, reduce.group_mean(reward, group))
+    mean = reduce.group_mean(reward, group)
     if normalize == "group":
+      alone = reduce.group_count(group) == 1
+      mean = jnp.where(alone, 0.0, mean)
       std = jnp.where(alone, 1.0, reduce.group_std(reward, group))
     else:
       std = jnp.sqrt(reduce.masked_var(reward, group >= 0, ddof=1))

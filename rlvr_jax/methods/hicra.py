@@ -14,6 +14,7 @@ from rlvr_jax.types import Need
 PROXIES = (None, "entropy")
 PROXY_ROWS = ("all", "right_long")
 ENTROPY = Need(Entropy(), when="rollout")
+LONG = "hicra/long"
 
 
 def hicra(
@@ -28,8 +29,9 @@ def hicra(
   A' = A + coef |A| on planning tokens: right answers are pushed harder there,
   wrong ones punished less. Planning tokens are those of a strategic gram, a
   phrase such as "let's consider", from a list that experiments/mine_grams.py
-  makes of right solutions; without a list, the most uncertain tokens of each
-  response stand for them, so that it runs on any task.
+  makes of right solutions. The published method needs that list. Without one,
+  as by default, the most uncertain tokens of each response stand for them: a
+  proxy of ours that runs on any task.
 
   Edits:   objective.advantages (×)
   Needs:   entropy of the policy at rollout; with grams the note of the tokens
@@ -98,9 +100,15 @@ def hicra(
     )
     if proxy_rows == "all":
       return top
+    marked = (batch.notes[LONG] > 0) & (batch.reward > 0)
+    return top & marked[:, None]
+
+  def prepare(batch, state, context):
+    del context
     length = reduce.row_length(batch.mask)
     long = length > reduce.group_mean(length, batch.group)
-    return top & (long & (batch.group >= 0) & (batch.reward > 0))[:, None]
+    long = (long & (batch.group >= 0)).astype(jnp.float32)
+    return batch.replace(notes=batch.notes | {LONG: long}), state
 
   def apply(objective, state, context):
     plans = uncertain(context) if note is None else context.stat(note) > 0
@@ -116,4 +124,7 @@ def hicra(
     ), state
 
   needs = (ENTROPY,) if note is None else (note,)
-  return LossTransform("hicra", apply=apply, needs=needs)
+  method = LossTransform("hicra", apply=apply, needs=needs)
+  if note is None and proxy_rows == "right_long":
+    return method._replace(prepare=prepare)
+  return method

@@ -97,10 +97,7 @@ def kl_penalty(
       return 0.5 * x**2
     if name == "abs":
       return reduce.absolute(x, reduce.ROUNDING)
-    if not clamp:
-      return jnp.expm1(-x) + x
-    x = reduce.clamp(x, -20.0, 20.0)
-    return reduce.clamp(jnp.expm1(-x) + x, -10.0, 10.0)
+    return reduce.k3(x) if clamp else jnp.expm1(-x) + x
 
   def estimate(x):
     if not estimator.endswith("+"):

@@ -137,7 +137,8 @@ def lp_reg(
 
   Metrics:
     lp_reg/selected_fraction: share of the counted tokens pulled.
-    lp_reg/kept_fraction: share of the counted tokens that the proxy keeps.
+    lp_reg/kept_fraction: share of the counted tokens that the proxy keeps;
+      unless soft, where its log-probs do not tell.
     lp_reg/divergence_nats: mean of D over the tokens pulled.
 
   Source:
@@ -226,9 +227,10 @@ def lp_reg(
     mean = lambda x: reduce.masked_mean(x.astype(jnp.float32), mask)
     metrics = {
       "lp_reg/selected_fraction": mean(chosen),
-      "lp_reg/kept_fraction": mean(target > REMOVED / 2),
       "lp_reg/divergence_nats": reduce.masked_mean(value, chosen),
     }
+    if not soft:
+      metrics["lp_reg/kept_fraction"] = mean(target > REMOVED / 2)
     return objective.replace(
       clip_low=jnp.where(chosen, 0.0, objective.clip_low),
       clip_high=jnp.where(chosen, jnp.inf, objective.clip_high),

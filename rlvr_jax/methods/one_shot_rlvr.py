@@ -1,7 +1,5 @@
 """One-shot RLVR: the three terms of the loss, each with a coefficient."""
 
-import jax.numpy as jnp
-
 from rlvr_jax import reduce
 from rlvr_jax.stats import Entropy, Logp
 from rlvr_jax.transform import LossTransform
@@ -62,17 +60,13 @@ def one_shot_rlvr(
     if not value >= 0:
       raise ValueError(f"one_shot_rlvr.{name} = {value!r} must be >= 0.")
 
-  def divergence(context):
-    x = reduce.clamp(context.logp - context.stat(REF_LOGP), -20.0, 20.0)
-    return reduce.clamp(jnp.expm1(-x) + x, -10.0, 10.0)
-
   def apply(objective, state, context):
     mean = lambda x: reduce.masked_mean(x, objective.mask)
     entropy = context.stat(ENTROPY)
     added = objective.added - entropy_coef * entropy
     metrics = {"one_shot_rlvr/entropy": mean(entropy)}
     if kl_coef:
-      kl = divergence(context)
+      kl = reduce.k3(context.logp - context.stat(REF_LOGP))
       added = added + kl_coef * kl
       metrics["one_shot_rlvr/kl"] = mean(kl)
     return objective.replace(

@@ -11,34 +11,41 @@ from rlvr_jax.types import Array, Moments, Need
 
 
 @dataclasses.dataclass(frozen=True)
-class SumP2:
-  """Probability that two draws from the next-token distribution are equal."""
+class Energy:
+  """Squared norm of the gradient of log pi(y) by the logits.
+
+  (1 - pi)^2 and the squared probabilities of all other tokens. The moments
+  would give it as 1 - 2 pi + sum p^2, of which rounding leaves nothing where
+  the policy is sure.
+  """
 
   def from_logits(self, *logits: Array, targets: Array) -> Array:
     """f32[N] from f32[N, V]."""
-    del targets
-    return (jax.nn.softmax(logits[0], axis=-1) ** 2).sum(axis=-1)
+    p = jax.nn.softmax(logits[0], axis=-1)
+    sampled = jnp.arange(p.shape[-1]) == targets[:, None]
+    others = jnp.where(sampled, 0.0, p)
+    return others.sum(axis=-1) ** 2 + (others**2).sum(axis=-1)
 
-  def from_moments(self, moments: Moments) -> Array:
-    """f32[N]: one of the moments."""
-    return moments.sum_p2
+  def from_moments(self, moments: Moments) -> None:
+    """They do not suffice."""
+    del moments
 
 
-SUM_P2 = Need(SumP2(), when="rollout")
-EPSILON = 1e-8  # added to the sum of the weights
+ENERGY = Need(Energy(), when="rollout")
+LEAST = 1e-30  # a smaller sum of weights is lost in float32
 
 
 def optimal_token_baseline(zero_tail: bool = False) -> LossTransform:
   """Subtracts from the reward a baseline for every position of a group.
 
-  A_it = R_i - b_t with b_t = sum_g(R W_t) / (sum_g W_t + 1e-8), over the
-  responses of the group that count at position t. W_t sums 1 - 2 pi + sum p^2,
-  the squared norm of the gradient of log pi by the logits, over the tokens up
-  to t: the baseline of least variance weighs returns by the energy of their
-  paths. A group of one has no peers: A = R.
+  A_it = R_i - b_t with b_t = sum_g(R W_t) / sum_g W_t, over the responses of
+  the group that count at position t. W_t sums 1 - 2 pi + sum p^2, the squared
+  norm of the gradient of log pi by the logits, over the tokens up to t: the
+  baseline of least variance weighs returns by the energy of their paths. Where
+  all weights vanish b_t is the plain mean. A group of one has no peers: A = R.
 
   Edits:   batch.advantages (own)
-  Needs:   sum of the squared probabilities of the policy at rollout
+  Needs:   squared norm of the gradient of log pi by the logits, at rollout
   State:   none
   Scope:   group, by position
   Neutral: none; equal rewards in a group give zero advantage
@@ -58,24 +65,25 @@ def optimal_token_baseline(zero_tail: bool = False) -> LossTransform:
     Code: volcengine/verl, verl/trainer/ppo/core_algos.py,
     compute_optimal_token_baseline_advantage; its documentation calls the
     method OTB.
-    Differs from that code: a term of W below 0, which is rounding, counts as
-    0. Weights of a rollout correction, whose square multiplies W there, are
-    left out.
+    Differs from that code: there 1e-8 is added to the sum of the weights,
+    which takes the baseline away from a group that is sure of its tokens; here
+    nothing is. The terms of W are summed without cancellation. Weights of a
+    rollout correction, whose square multiplies W there, are left out.
   """
 
   def advantage(batch, context):
-    group, mask = batch.group, batch.mask
-    chance = jnp.exp(batch.old_logp)
-    energy = jnp.maximum(1 - 2 * chance + context.stat(SUM_P2), 0.0)
-    weight = jnp.cumsum(jnp.where(mask, energy, 0.0), axis=1) * mask
+    group, counted = batch.group, batch.mask.astype(jnp.float32)
+    weight = jnp.cumsum(context.stat(ENERGY) * counted, axis=1) * counted
     by_position = lambda x: jax.vmap(
       lambda column: reduce.group_sum(column, group), in_axes=1, out_axes=1
     )(x)
-    earned = by_position(weight * batch.reward[:, None])
-    baseline = earned / (by_position(weight) + EPSILON)
+    total, going = by_position(weight), by_position(counted)
+    weight = jnp.where(total > LEAST, weight, counted)
+    total = jnp.where(total > LEAST, total, jnp.maximum(going, 1))
+    baseline = by_position(weight * batch.reward[:, None]) / total
     alone = (reduce.group_count(group) == 1)[:, None]
     if zero_tail:
-      alone |= by_position(mask.astype(jnp.float32)) == 1
+      alone |= going == 1
     return batch.reward[:, None] - jnp.where(alone, 0.0, baseline)
 
-  return estimate("optimal_token_baseline", advantage, needs=(SUM_P2,))
+  return estimate("optimal_token_baseline", advantage, needs=(ENERGY,))

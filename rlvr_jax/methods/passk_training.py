@@ -7,6 +7,7 @@ from rlvr_jax import reduce
 from rlvr_jax.transform import LossTransform, estimate
 
 VARIANTS = ("analytic", "full", "bootstrap")
+COMBINATIONS = ("mean", "sum")
 
 
 def passk_training(
@@ -15,6 +16,7 @@ def passk_training(
   draws: int = 8,
   epsilon: float = 1e-6,
   threshold: float = 0.5,
+  combine: str = "mean",
 ) -> LossTransform:
   """Sets advantages for the best of k answers instead of for one.
 
@@ -44,6 +46,8 @@ def passk_training(
     draws: sets drawn per group with "bootstrap", >= 1; not published.
     epsilon: added to the deviation, > 0; 1e-6.
     threshold: rows with a larger reward are right; 0.5.
+    combine: with "bootstrap", the advantage of a response is the "mean" of
+      those of its drawn sets, or their "sum", which grows with draws.
 
   Returns:
     A LossTransform named "passk_training".
@@ -62,7 +66,7 @@ def passk_training(
     RUCAIBox/Passk_Training, passk_adv.py (the analytic form).
     Differs from that code: groups need not have one size. The other variants
     follow the paper; where a group cannot be cut into sets of k, its last set
-    is smaller, and a response of several drawn sets gets their mean.
+    is smaller.
   """
   if not k >= 1:
     raise ValueError(f"passk_training.k = {k!r} must be >= 1.")
@@ -74,6 +78,10 @@ def passk_training(
     raise ValueError(f"passk_training.draws = {draws!r} must be >= 1.")
   if not epsilon > 0:
     raise ValueError(f"passk_training.epsilon = {epsilon!r} must be > 0.")
+  if combine not in COMBINATIONS:
+    raise ValueError(
+      f"passk_training.combine = {combine!r} must be in {COMBINATIONS}."
+    )
 
   def analytic(right, group, context):
     del context
@@ -114,7 +122,9 @@ def passk_training(
     passed = best.mean(axis=0)
     scale = best.std(axis=0) + epsilon
     total = (inside * (best - passed)).sum(axis=0) / scale
-    return total / jnp.maximum(inside.sum(axis=0), 1), passed
+    if combine == "mean":
+      total /= jnp.maximum(inside.sum(axis=0), 1)
+    return total, passed
 
   sets = {"analytic": analytic, "full": full, "bootstrap": bootstrap}[variant]
 

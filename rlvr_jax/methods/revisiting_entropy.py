@@ -19,7 +19,7 @@ class RevisitingEntropyState(NamedTuple):
   """The weight in force, and the one that the next step will use."""
 
   applied: Array  # f32[] in force since the last prepare
-  following: Array  # f32[] of the next step, of schedule = "entropy"
+  following: Array  # f32[] of the next step
 
 
 def revisiting_entropy(
@@ -46,8 +46,9 @@ def revisiting_entropy(
   choice is random per position.
 
   Edits:   objective.weights (×)
-  Needs:   entropy of the policy at rollout
-  State:   applied f32[] and following f32[], set at prepare
+  Needs:   nothing; entropy of the policy at rollout if schedule = "entropy"
+  State:   none; if schedule = "entropy" applied f32[] and following f32[], set
+           at prepare
   Scope:   token; lambda is of the step
   Neutral: schedule = "constant" with weight = 1
 
@@ -77,8 +78,8 @@ def revisiting_entropy(
     revisiting_entropy/weight: lambda in force.
     revisiting_entropy/positive_fraction: share of the counted tokens with
       positive advantage.
-    revisiting_entropy/entropy: mean over the main draw, nats; in "entropy" it
-      decides the next lambda.
+    revisiting_entropy/entropy: mean over the main draw, nats, which decides
+      the next lambda; only if schedule = "entropy".
 
   Source:
     Jin et al., Revisiting Entropy in Reinforcement Learning for Large
@@ -113,8 +114,9 @@ def revisiting_entropy(
   controller = controllers.fixed_step(delta, 0.0, 1.0, initial)
 
   def scheduled(step, state):
+    step = jnp.asarray(step)
     if schedule == "entropy":
-      return state.following
+      return state.applied
     if schedule == "stage":
       return jnp.clip(2 * step.astype(jnp.float32) / steps - 1, 0.0, 1.0)
     if schedule == "epoch" and epochs > 1:
@@ -125,35 +127,35 @@ def revisiting_entropy(
 
   def init(example):
     del example
-    start = RevisitingEntropyState(controller.init(), controller.init())
-    return start._replace(applied=scheduled(jnp.int32(0), start))
+    return RevisitingEntropyState(controller.init(), controller.init())
 
   def prepare(batch, state, context):
     main = (batch.source == 0)[:, None]
     entropy = reduce.masked_mean(context.stat(ENTROPY), batch.mask & main)
     rises = jnp.where(entropy < target, -1.0, 1.0)
     following, _ = controller.update(state.following, rises)
-    applied = scheduled(jnp.asarray(context.step), state)
     metrics = batch.metrics | {"revisiting_entropy/entropy": entropy}
-    state = RevisitingEntropyState(applied, following)
+    state = RevisitingEntropyState(state.following, following)
     return batch.replace(metrics=metrics), state
 
   def apply(objective, state, context):
     gains, losses = objective.advantages > 0, objective.advantages < 0
+    factor = scheduled(context.step, state)
     weights = jnp.where(losses, negative_weight, 1.0)
-    weights = jnp.where(gains, state.applied, weights)
+    weights = jnp.where(gains, factor, weights)
     if random_clip:
       dice = jax.random.uniform(context.key, gains.shape)
       weights = jnp.where(gains & (dice < random_clip), 0.0, weights)
     share = reduce.masked_mean(gains.astype(jnp.float32), objective.mask)
     metrics = {
-      "revisiting_entropy/weight": state.applied,
+      "revisiting_entropy/weight": factor,
       "revisiting_entropy/positive_fraction": share,
     }
     return objective.replace(
       weights=objective.weights * weights, metrics=objective.metrics | metrics
     ), state
 
-  return LossTransform(
-    "revisiting_entropy", init, apply, prepare, needs=(ENTROPY,)
-  )
+  method = LossTransform("revisiting_entropy", apply=apply)
+  if schedule != "entropy":
+    return method
+  return method._replace(init=init, prepare=prepare, needs=(ENTROPY,))

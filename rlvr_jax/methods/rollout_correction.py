@@ -5,11 +5,12 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 
 from rlvr_jax import reduce
 from rlvr_jax.transform import LossTransform
-from rlvr_jax.types import Array
+from rlvr_jax.types import Array, Context, Objective
 
 LEVELS = (None, "token", "sequence")
 MODES = ("truncate", "mask")
@@ -21,6 +22,7 @@ RULES = tuple(
   if (over, estimator) != ("seq_max", "k1")
 )
 MAX_LOG_RATIO = 20.0  # nats; keeps statistics finite
+WEIGHT = "rollout_correction/weight"  # note: f32[B, T]
 
 
 class Rule(NamedTuple):
@@ -41,6 +43,7 @@ def rollout_correction(
   max_log_ratio: float | None = 20.0,
   rejection: str = "",
   rejection_thresholds: str = "",
+  sequence_mask_delta: float | None = None,
 ) -> LossTransform:
   """Weighs tokens by how much likelier the trained policy finds them.
 
@@ -48,14 +51,17 @@ def rollout_correction(
   distribution the sampler really drew from (another engine, precision,
   temperature or truncation), the weight is exp(d), or exp of the sum of d over
   the response, cut off at `high`. It multiplies the surrogate only. Rejection
-  takes tokens or whole responses out of the loss and of its denominator.
+  takes tokens or whole responses out of the batch: no loss, not in its
+  denominator, and not in statistics over tokens of the advantage estimator, in
+  front of which this stands. Both are decided once, on the whole rollout.
 
-  Edits:   if level is set objective.weights (×); if rejection is set
-           objective.mask (×)
+  Edits:   if rejection is set batch.mask (×); if level or sequence_mask_delta
+           is set objective.weights (×)
   Needs:   nothing
   State:   none
-  Scope:   token or sequence; minibatch if batch_normalize
-  Neutral: level = None without rejection; a sampler that draws from pi_old
+  Scope:   token or sequence; rollout if batch_normalize
+  Neutral: level = None without rejection and sequence_mask_delta; a sampler
+           that draws from pi_old
 
   Rules of `rejection`, where k1 = -d, k2 = d^2 / 2, k3 = exp(d) - 1 - d:
   token_k1, token_k2, token_k3 judge a token; seq_sum_k*, seq_mean_k*,
@@ -76,6 +82,9 @@ def rollout_correction(
     rejection_thresholds: one per rule, separated by commas; of k1 "low_high"
       or one number for 1 / it and it; one alone holds for all. In verl e.g.
       "0.5_2.0".
+    sequence_mask_delta: at an update, tokens of negative advantage weigh 0 in
+      responses whose mean of log pi_sample - log pi exceeds this, nats; None
+      off. Not published with a number.
 
   Returns:
     A LossTransform named "rollout_correction".
@@ -92,13 +101,18 @@ def rollout_correction(
       [low, high], if level is set.
     rollout_correction/rejected_fraction: counted tokens taken out, if
       rejection is set.
+    rollout_correction/stale_fraction: counted tokens that weigh 0 by
+      sequence_mask_delta, if it is set.
 
   Source:
     Yao et al., Your Efficient RL Framework Secretly Brings You Off-Policy RL
     Training, 2025 (truncated importance sampling). Code: volcengine/verl,
-    verl/trainer/ppo/rollout_corr_helper.py; huggingface/trl, grpo_trainer.py.
-    Differs from that code: no difference in decoupled mode; bypass mode is
-    `train.old_logp` = pi_sample and needs no weights.
+    verl/trainer/ppo/rollout_corr_helper.py; huggingface/trl, grpo_trainer.py
+    (there also the off-policy sequence mask of DeepSeek-V3.2).
+    Differs from that code: no difference in decoupled mode, where pi_old is
+    the policy at its scoring temperature, as the sampler computed it
+    (config.rollout.old_logp = "sampler") or a pass of the trainer ("score").
+    Bypass mode, with pi_sample in place of pi_old in the ratio, is left out.
   """
   if level not in LEVELS:
     raise ValueError(
@@ -116,6 +130,11 @@ def rollout_correction(
     raise ValueError(
       f"rollout_correction.max_log_ratio = {max_log_ratio!r} must be > 0, or "
       "None."
+    )
+  if sequence_mask_delta is not None and math.isnan(sequence_mask_delta):
+    raise ValueError(
+      f"rollout_correction.sequence_mask_delta = {sequence_mask_delta!r} must "
+      "be a number, or None."
     )
   rules = _rules(rejection, rejection_thresholds)
 
@@ -140,8 +159,9 @@ def rollout_correction(
       mean = reduce.masked_mean(rows, reduce.row_length(mask) > 0)
     return weights / jnp.where(mean > 0, mean, 1.0), ~inside
 
-  def apply(objective, state, context):
-    batch, mask = context.batch, objective.mask
+  def prepare(batch, state, context):
+    del context
+    mask, notes = batch.mask, batch.notes
     drift = batch.old_logp - batch.sample_logp
     mean = lambda x: reduce.masked_mean(x.astype(jnp.float32), mask)
     bounded = reduce.clamp(drift, -MAX_LOG_RATIO, MAX_LOG_RATIO)
@@ -151,16 +171,34 @@ def rollout_correction(
     }
     if level is not None:
       weights, cut = weigh(drift, mask)
-      objective = objective.replace(weights=objective.weights * weights)
+      notes = notes | {WEIGHT: weights}
       metrics["rollout_correction/weight_mean"] = mean(weights)
       metrics["rollout_correction/cut_fraction"] = mean(cut)
     if rules:
       kept = _passes(rules, drift, mask)
-      objective = objective.replace(mask=mask * kept)
+      batch = batch.replace(mask=mask & kept)
       metrics["rollout_correction/rejected_fraction"] = mean(~kept)
-    return objective.replace(metrics=objective.metrics | metrics), state
+    return batch.replace(notes=notes, metrics=batch.metrics | metrics), state
 
-  return LossTransform("rollout_correction", apply=apply)
+  def apply(objective, state, context):
+    weights, metrics = objective.weights, objective.metrics
+    if level is not None:
+      weights = weights * context.batch.notes[WEIGHT]
+    if sequence_mask_delta is not None:
+      stale = _stale(objective, context, sequence_mask_delta)
+      weights = jnp.where(stale, 0.0, weights)
+      share = reduce.masked_mean(stale.astype(jnp.float32), objective.mask)
+      metrics = metrics | {"rollout_correction/stale_fraction": share}
+    return objective.replace(weights=weights, metrics=metrics), state
+
+  return LossTransform("rollout_correction", apply=apply, prepare=prepare)
+
+
+def _stale(objective: Objective, context: Context, delta: float) -> Array:
+  """bool[B, T]: pushed down, in responses the policy has moved away from."""
+  drift = context.batch.sample_logp - jax.lax.stop_gradient(context.logp)
+  far = reduce.row_mean(drift, objective.mask) > delta
+  return (objective.advantages < 0) & far[:, None]
 
 
 def _rules(rejection: str, thresholds: str) -> tuple[Rule, ...]:

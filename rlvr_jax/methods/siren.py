@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from rlvr_jax import reduce
 from rlvr_jax.transform import LossTransform
-from rlvr_jax.types import Array, Moments, Need
+from rlvr_jax.types import Array, Moments, Need, TokenBatch
 
 NUCLEI = ("exclusive", "inclusive")
 
@@ -65,6 +65,7 @@ def siren(
   top_k: int = 10_000,
   quantile: float = 0.8,
   nucleus: str = "exclusive",
+  strict: bool = True,
   anchor: float | None = None,
   scope_rows: int | None = None,
 ) -> LossTransform:
@@ -73,7 +74,8 @@ def siren(
   loss += coef (h - anchor)². H is the entropy of the most likely tokens of mass
   up to top_p, renormalised; h_i its mean over the tokens of response i with H
   above the quantile of that response, 0 where there is none, and h the mean of
-  h_i over all rows. The nucleus and the choice of tokens are held constant.
+  h_i over all rows of the main draw. The nucleus and the choice of tokens are
+  held constant.
 
   Edits:   objective.extra (+)
   Needs:   nucleus entropy of the policy at update; at rollout too unless the
@@ -91,6 +93,8 @@ def siren(
       chosen, in [0, 1]; 0.8.
     nucleus: "exclusive" leaves out the token with which the mass reaches top_p
       (code), "inclusive" keeps it (the usual nucleus).
+    strict: choose H above the quantile only; without it at the quantile too,
+      as the code did up to December 2025.
     anchor: entropy to hold, nats, >= 0; None for h of the first rollout.
     scope_rows: rows over which h is taken, >= 1, the squares being averaged;
       None for the whole minibatch. The code takes its micro-batch.
@@ -104,7 +108,7 @@ def siren(
   Metrics:
     siren/entropy: h, nats.
     siren/anchor: the entropy to come back to, nats.
-    siren/selected_fraction: share of the counted tokens chosen.
+    siren/selected_fraction: share of the counted tokens of those rows chosen.
 
   Source:
     Jiang et al., Rethinking Entropy Regularization in Large Reasoning Models,
@@ -136,7 +140,7 @@ def siren(
     """bool[B, T]: the chosen tokens."""
     nats = jax.lax.stop_gradient(nats)
     bound = reduce.masked_quantile(nats, mask, quantile, axis=1)
-    return mask & (nats > bound)
+    return mask & (nats > bound if strict else nats >= bound)
 
   def mean(nats: Array, mask: Array, rows: Array) -> Array:
     """f32[B]: h, the same for all rows."""
@@ -144,8 +148,8 @@ def siren(
     return jnp.broadcast_to(reduce.masked_mean(own, rows), own.shape)
 
   def apply(objective, state, context):
-    nats, mask = context.stat(now), context.batch.mask
-    rows = _rows(context.batch)
+    nats, rows = context.stat(now), _rows(context.batch)
+    mask = context.batch.mask & rows[:, None]
     goal = state.anchor if anchor is None else jnp.float32(anchor)
     level = reduce.in_blocks(mean, scope_rows, nats, mask, rows)
     error = reduce.masked_mean((level - goal) ** 2, rows)
@@ -168,10 +172,8 @@ def siren(
     return SirenState(jnp.float32(0.0), jnp.asarray(False))
 
   def prepare(batch, state, context):
-    main = batch.source == 0
-    rows = _rows(batch) & main
-    own = batch.mask & main[:, None]
-    level = mean(context.stat(then), own, rows)
+    rows = _rows(batch)
+    level = mean(context.stat(then), batch.mask & rows[:, None], rows)
     first = reduce.masked_mean(level, rows)
     first = jnp.where(state.ready, state.anchor, first)
     return batch, SirenState(first, jnp.asarray(True))
@@ -179,6 +181,7 @@ def siren(
   return LossTransform("siren", init, apply, prepare, needs=(now, then))
 
 
-def _rows(batch):
-  """bool[B]: rows that are no padding."""
-  return (batch.group >= 0) | batch.mask.any(axis=1)
+def _rows(batch: TokenBatch) -> Array:
+  """bool[B]: rows of the main draw that are no padding."""
+  live = (batch.group >= 0) | batch.mask.any(axis=1)
+  return live & (batch.source == 0)

@@ -17,6 +17,7 @@ CHOICES = {
 }
 # Squared distances of unit vectors below this are rounding.
 SAME = 1e-6
+BLOCK = 256  # particles whose distances exist at the same time
 
 
 class _Particles(NamedTuple):
@@ -47,7 +48,15 @@ def state_entropy_reg(
   populations of k particles or fewer. With c falling linearly over the steps:
     response, last  reward += c gate (b - mean b) / (std b + 1e-6)
     chunk           A += c gate (b - mean b) on the tokens of the chunk
-  The first two stand before the advantage estimator, the last behind it.
+  The first two stand before the advantage estimator, the last behind it. Take
+  one that does not divide by the group's deviation, `dr_grpo`: where all are
+  right the reward differs by this alone, and `grpo` divides c away.
+
+  The states are those that predict the tokens, so "last" is the state before
+  the last token, and a "response" includes the state after the prompt. Before
+  the mean each is scaled to unit root mean square and projected. Chunks are
+  gated like responses, which their published formula, A + c (b - mean b), is
+  not; gate = "all" is that.
 
   Edits:   if granularity is not "chunk" batch.reward (+); if it is,
            batch.advantages (+)
@@ -198,16 +207,22 @@ def _particles(
 def _bonus(particles: _Particles, k: int, mean_distance: bool) -> Array:
   """f32[N]: ln(1 + distance to the k-th nearest other of the population)."""
   points, _, group = particles
-  if len(points) <= k:
-    return jnp.zeros(len(points))
-  # The products of float32 in full, or near points would seem the same.
-  products = jnp.matmul(points, points.T, precision=jax.lax.Precision.HIGHEST)
-  norms = jnp.diagonal(products)
-  square = norms[:, None] + norms[None, :] - (products + products.T)
-  square = jnp.where(square < SAME, 0.0, square)
-  other = ~jnp.eye(len(points), dtype=bool)
-  other &= (group[:, None] == group[None, :]) & (group >= 0)[:, None]
-  nearest = -jax.lax.top_k(jnp.where(other, -square, -jnp.inf), k)[0]
+  count = len(points)
+  if count <= k:
+    return jnp.zeros(count)
+  numbers, norms = jnp.arange(count), (points**2).sum(axis=1)
+
+  def squares(number):
+    """f32[k]: squared distances to the nearest, rising; inf for none."""
+    # The products of float32 in full, or near points would seem the same.
+    precision = jax.lax.Precision.HIGHEST
+    products = jnp.matmul(points, points[number], precision=precision)
+    square = norms + norms[number] - 2 * products
+    square = jnp.where(square < SAME, 0.0, square)
+    other = (group == group[number]) & (group >= 0) & (numbers != number)
+    return -jax.lax.top_k(jnp.where(other, -square, -jnp.inf), k)[0]
+
+  nearest = jax.lax.map(squares, numbers, batch_size=min(BLOCK, count))
   enough = jnp.isfinite(nearest[:, -1])
   distance = jnp.sqrt(jnp.where(enough[:, None], nearest, 0.0))
   used = distance.mean(axis=1) if mean_distance else distance[:, -1]

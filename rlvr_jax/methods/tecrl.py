@@ -23,7 +23,7 @@ class TecrlState(NamedTuple):
 
   applied: Array  # f32[] coefficient in force since the last prepare
   log_coef: Array  # f32[] logarithm of the next step's
-  anchor: Array  # f32[] nats per token of the first rollout
+  anchor: Array  # f32[] nats per token, G of the first rollout
   started: Array  # bool[] whether there was a rollout
 
 
@@ -54,23 +54,26 @@ def tecrl(
   Scope:   group; the coefficient is of the step
   Neutral: coef_initial = coef_min = coef_max = 0
 
-  Where a group has one response of this length the mean is that of the
-  minibatch, and A = 0 where the minibatch has one.
+  Where a group has one response of this length the mean is that of all groups
+  of the minibatch, and A = 0 where those have one. Rows without a group join
+  no mean and have A = 0.
 
   Args:
     gamma: discount per token, in [0, 1]; 0.99 here. With 0 nothing but the
       entropy bonus is left.
-    share: the budget as a share of the first rollout's entropy per token, in
-      (0, inf); 1 in control, 0.5 here. Read if target_entropy is None.
+    share: the budget as a share of the first rollout's G, in (0, inf); 1 in
+      control, 0.5 here. Read if target_entropy is None.
     target_entropy: the budget in nats per token, >= 0.
     rate: of the logarithm of c, per nat, >= 0; 0.01 here.
-    coef_initial: c of the first step, in [coef_min, coef_max]; 1e-3 here.
+    coef_initial: c of the first step, in [coef_min, coef_max], and > 0 unless
+      coef_max = 0, as its logarithm moves; 1e-3 here.
     coef_min: least c, >= 0; 0.
     coef_max: largest c, >= coef_min; 0.05 here.
     per_token: G and the budget are divided by the discounted length; without
       it they are sums, as in control, and long responses fill the budget.
     normalize: divide A by its deviation over the minibatch, plus 1e-6.
-    clip: clip the ratio before A by the bounds of the policy loss.
+    clip: clip the ratio before A by the bounds of the policy loss; then it
+      must stand behind whatever sets those bounds.
 
   Returns:
     A LossTransform named "tecrl".
@@ -109,6 +112,10 @@ def tecrl(
       f"tecrl.coef_initial = {coef_initial!r} must lie in [{coef_min}, "
       f"{coef_max}]."
     )
+  if coef_max > 0 and not coef_initial > 0:
+    raise ValueError(
+      f"tecrl.coef_initial = {coef_initial!r} must be > 0, or coef_max 0."
+    )
   log = lambda x: math.log(max(x, LEAST_COEF))
   dual = controllers.dual_ascent(
     rate, log(coef_min), log(coef_max), log(coef_initial)
@@ -123,9 +130,9 @@ def tecrl(
   def prepare(batch, state, context):
     mask = batch.mask & (batch.source == 0)[:, None]
     nats = context.stat(ROLLOUT_ENTROPY)
-    mean = reduce.masked_mean(nats, mask)
-    anchor = jnp.where(state.started, state.anchor, mean)
     measured, length = _trajectory(nats, mask, gamma, per_token)
+    first = measured / jnp.maximum(length, 1)
+    anchor = jnp.where(state.started, state.anchor, first)
     goal = share * anchor if target_entropy is None else target_entropy
     budget = jnp.float32(goal * length)
     log_coef, _ = dual.update(state.log_coef, budget - measured)
@@ -136,11 +143,12 @@ def tecrl(
 
   def apply(objective, state, context):
     entropy, mask = context.stat(ENTROPY), context.batch.mask
+    grouped = mask & (context.batch.group >= 0)[:, None]
     held = jax.lax.stop_gradient(entropy)
     to_go = reduce.returns_to_go(held, mask, gamma) - held
-    advantages = _centred(to_go, mask, context.batch.group)
+    advantages = _centred(to_go, grouped, context.batch.group)
     if normalize:
-      std = jnp.sqrt(reduce.masked_var(advantages, mask))
+      std = jnp.sqrt(reduce.masked_var(advantages, grouped))
       advantages = advantages / (std + 1e-6)
     policy = surrogate(objective.replace(advantages=advantages), context)
     metrics = {

@@ -24,8 +24,9 @@ def unlikeliness(
   Scope:   group
   Neutral: discount = 0
 
-  Responses of equal mean log-prob rank by their place in the batch. In a group
-  with right answers only the likely ones get negative advantages.
+  Responses of equal mean log-prob rank by their place in the batch; those
+  without counted tokens have no rank, do not count in G and keep their reward.
+  In a group with right answers only the likely ones get negative advantages.
 
   Args:
     discount: share of the reward that the most likely of many responses
@@ -50,7 +51,8 @@ def unlikeliness(
     He et al., Rewarding the Unlikely: Lifting GRPO Beyond Distribution
     Sharpening, arXiv 2506.02355. Code: AndreHe02/rewarding-unlikely-release,
     ray_lean_trainer.py, _compute_advantages.
-    Differs from that code: ties rank by place, there at random.
+    Differs from that code: ties rank by place, there at random; a response
+    without tokens ranks there as the most likely.
   """
   if not 0 <= discount <= 1:
     raise ValueError(
@@ -61,13 +63,14 @@ def unlikeliness(
     del context
     group, reward = batch.group, batch.reward
     likelihood = reduce.row_mean(batch.old_logp, batch.mask)
-    rank = reduce.group_rank(likelihood, group).astype(jnp.float32)
-    count = jnp.maximum(reduce.group_count(group), 1)
+    ranked = jnp.where(batch.mask.any(axis=1), group, -1)
+    rank = reduce.group_rank(likelihood, ranked).astype(jnp.float32)
+    count = jnp.maximum(reduce.group_count(ranked), 1)
     factor = 1 - discount * rank / count
     if skip_all_correct:
       wrong = (reward <= threshold).astype(jnp.float32)
       factor = jnp.where(reduce.group_sum(wrong, group) > 0, factor, 1.0)
-    earned = (group >= 0) & (reward != 0)
+    earned = (ranked >= 0) & (reward != 0)
     metrics = {
       "unlikeliness/right_rank": reduce.masked_mean(
         (rank + 0.5) / count, earned

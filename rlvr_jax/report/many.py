@@ -33,7 +33,7 @@ def multiples(
   """Draws one metric against the step, one panel per label.
 
   Args:
-    groups: label to seeds; the first label is drawn dark in every panel.
+    groups: label to seeds; the first with the metric is dark in every panel.
     colours: label to colour.
     key: name of the metric.
     title: what is drawn.

@@ -230,13 +230,14 @@ def _assemble(record, prompts, prompt_mask, draw, number, first_group):
   old_logp = found.pop(OLD_LOGP.key)
   each = lambda x: jnp.repeat(x[:count], per_prompt, axis=0)
   zeros = jnp.zeros((rows, length), jnp.float32)
-  group = first_group + np.arange(rows) // per_prompt
+  prompt = np.arange(rows) // per_prompt
   return TokenBatch(
     tokens=jnp.concatenate([each(prompts), flat(record.tokens)], axis=1),
     prompt_mask=each(prompt_mask),
     mask=flat(record.mask),
     turn=jnp.zeros((rows, length), jnp.int32),
-    group=jnp.asarray(group, jnp.int32),
+    prompt=jnp.asarray(prompt, jnp.int32),
+    group=jnp.asarray(first_group + prompt, jnp.int32),
     source=jnp.full(rows, number, jnp.int32),
     reward=jnp.zeros(rows, jnp.float32),
     sample_logp=flat(record.sample_logp),

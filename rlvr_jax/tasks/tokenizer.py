@@ -31,7 +31,11 @@ class Tokenizer(Protocol):
     ...
 
   def decode(self, ids: Iterable[int]) -> str:
-    """Returns the text of the ids before the first eos, pad skipped."""
+    """Returns the text of the ids before the first eos, pad skipped.
+
+    Blanks at either end stay: single tokens, decoded and joined, must give the
+    words of the text.
+    """
     ...
 
 

@@ -65,13 +65,17 @@ def measure(config: ConfigDict, baseline: ConfigDict, rounds: int) -> Cost:
   """Times the updates of a run in turns with those of another.
 
   Args:
-    config: of the run.
+    config: of the run; takes the prompts, responses and minibatches of the
+      other, so that an update is of as many rows.
     baseline: of the run it is compared with.
     rounds: updates of each.
 
   Returns:
     A Cost.
   """
+  config = config.copy_and_resolve_references()
+  config.train.updates = baseline.train.updates
+  config.rollout.update(baseline.rollout)
   one, other = _Bench(build(config)), _Bench(build(baseline))
   times = np.array([[b.seconds() for b in (one, other)] for _ in range(rounds)])
   ratio = np.median(times[:, 0] / times[:, 1])

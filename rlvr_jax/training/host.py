@@ -58,7 +58,8 @@ def annotate(
     return {}
   decode, mask = run.task.tokenizer.decode, np.asarray(batch.mask)
   pieces = [
-    [decode([token]) if counts else "" for token, counts in zip(row, counted)]
+    # A blank, or the words of two turns would join.
+    [decode([token]) if counts else " " for token, counts in zip(row, counted)]
     for row, counted in zip(np.asarray(batch.response), mask)
   ]
   prompts = [problem.prompt for problem in problems]

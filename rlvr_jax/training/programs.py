@@ -126,7 +126,10 @@ class Programs:
     if self.settings.rescore:
       passes.add(("rollout", "policy"))
     rows = sum(rows for _, rows in self.draws[1:])
-    return {"cost/extra_passes": float(len(passes)), "cost/extra_rows": rows}
+    return {
+      "cost/extra_passes": float(len(passes)),
+      "cost/extra_rows": float(rows),
+    }
 
   def rows(self) -> tuple[int, int]:
     """Rows a step samples and rows it trains on, by abstract evaluation."""
@@ -308,10 +311,10 @@ class Programs:
     """The rows of one minibatch; groups are shuffled afresh every step.
 
     Rows of a group stay together, so that methods can compare them in `apply`
-    too; a group is cut only where the size of a minibatch cuts it.
+    too; a group is cut only where a method has changed the sizes of groups.
     """
     key = rng.key(clock.key, rng.Purpose.SHUFFLE, clock.step)
-    order = shuffled(batch.group, key)
+    order = shuffled(batch, key)
     order = order.reshape(self.settings.updates, -1)[clock.update]
     where = mesh_lib.by_row(self.mesh)
     take = lambda x: jax.lax.with_sharding_constraint(x[order], where)
@@ -328,12 +331,22 @@ class Programs:
     return jax.random.wrap_key_data(state.key)
 
 
-def shuffled(group: Array, key: Array) -> Array:
-  """i32[B]: row numbers, groups in random order, each in one piece."""
-  rows = jnp.arange(group.shape[0])
-  alone = group.shape[0] + rows  # rows without a group move on their own
-  unit = jnp.where(group < 0, alone, group)
-  rank = jax.random.permutation(key, 2 * group.shape[0])
+def shuffled(batch: TokenBatch, key: Array) -> Array:
+  """i32[B]: row numbers, groups in random order, each in one piece.
+
+  Rows that have lost their group, because nobody could grade them or they only
+  voted, stay with their prompt: the next groups keep their places. Replayed
+  rows move on their own.
+  """
+  rows = jnp.arange(batch.group.shape[0])
+  kin = reduce.subgroup(batch.prompt, batch.source)
+  slot = jnp.where(kin < 0, len(rows), kin)
+  over_kin = lambda of, x: of(x, slot, len(rows) + 1)[slot]
+  of_kin = over_kin(jax.ops.segment_max, batch.group)
+  first = jnp.where(kin < 0, rows, over_kin(jax.ops.segment_min, rows))
+  lost = jnp.where((kin >= 0) & (of_kin >= 0), of_kin, len(rows) + first)
+  unit = jnp.where(batch.group < 0, lost, batch.group)
+  rank = jax.random.permutation(key, 2 * len(rows))
   return jnp.argsort(rank[unit], stable=True)
 
 

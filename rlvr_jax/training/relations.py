@@ -149,12 +149,19 @@ def _head_dim(head_dim):
 )
 def _rows(prompts, per_prompt, updates, slices):
   rows, parts = prompts * per_prompt, updates * slices
+  if prompts % updates:
+    yield (
+      f"config.rollout.prompts = {prompts} must be a multiple of "
+      f"config.train.updates = {updates}, so that a minibatch holds whole "
+      "groups."
+    )
+    return
   if rows % parts:
     yield (
       f"config.rollout.prompts x per_prompt = {prompts} x {per_prompt} = "
       f"{rows} rows do not divide into config.train.updates x slices = "
       f"{updates} x {slices}; choose per_prompt so that {parts} divides the "
-      "rows, or fewer parts."
+      "rows, or fewer slices."
     )
 
 

@@ -25,6 +25,7 @@ def token_batch(rows: dict[str, Array]) -> TokenBatch:
   return TokenBatch(
     **rows,
     turn=jnp.zeros((count, length), jnp.int32),
+    prompt=jnp.arange(count, dtype=jnp.int32),
     group=jnp.arange(count, dtype=jnp.int32),
     source=jnp.zeros(count, jnp.int32),
     reward=jnp.ones(count, jnp.float32),

@@ -56,6 +56,7 @@ def batch(
   *,
   reward: np.ndarray | None = None,
   group: np.ndarray | None = None,
+  prompt: np.ndarray | None = None,
   source: np.ndarray | None = None,
   turn: np.ndarray | None = None,
   sample_logp: np.ndarray | None = None,
@@ -71,6 +72,7 @@ def batch(
     reward: f32[B].
     group: [B] labels of any kind; equal labels form a group. One group of all
       rows if None.
+    prompt: i32[B]; the number of the group if None.
     source: i32[B].
     turn: i32[B, T].
     sample_logp: f32[B, T]; the old log-probs if None.
@@ -98,6 +100,7 @@ def batch(
     prompt_mask=jnp.ones((rows, 1), bool),
     mask=mask,
     turn=whole(turn, mask.shape),
+    prompt=whole(group if prompt is None else prompt, (rows,)),
     group=whole(group, (rows,)),
     source=whole(source, (rows,)),
     reward=number(reward, (rows,)),

@@ -12,6 +12,7 @@ import rlvr_jax
 from golden_adapters import common
 from golden_adapters.common import assert_close
 from rlvr_jax import methods, objective, reduce, transform
+from rlvr_jax.methods.gae import GaeState
 from rlvr_jax.methods.kl_penalty import ESTIMATORS, REF_LOGP, kl_penalty
 from rlvr_jax.types import LOGP_KEY, Clock, Context
 
@@ -51,31 +52,67 @@ def _check_advantages(where: str, case: common.Case) -> None:
   got = _advantages(case.hp["epsilon"], case.hp["gamma"])(rollout)
   baselines = jnp.asarray(case.inputs["reward_baselines"])
   got["remax"] = _above_greedy(rollout, baselines)
-  # Rewards on every token are beyond the method, not beyond its arithmetic.
+  got["gae"] = _above_values(rollout, case)
   last = np.asarray(reduce.last_token(rollout.mask))
-  if rewards[~last].any():
-    del got["rfpp"]
-  if rewards[~last & (mask > 0)].any():
-    del got["remax"]
+  dense = rewards[~last & (mask > 0)].any()
+  for name in DENSE if dense else ():
+    del got[name]
   for name, advantages in got.items():
     if name in case.out:
       want = case.out[name]
-      want = want[:, None] * mask if want.ndim == 1 else want
+      want = want[:, None] * mask if want.ndim == 1 else want * mask
       assert_close(f"{where}: {name}", advantages, want)
+  arithmetic = _arithmetic(case, rollout.mask)
+  for name, value in arithmetic.items():
+    assert_close(f"{where}: arithmetic of {name}", value, case.out[name] * mask)
+  by_formula = RETURNS | DENSE if dense else RETURNS
+  assert by_formula <= arithmetic.keys()
+  common.assert_covered(where, case, got, by_formula)
 
-  returns = reduce.returns_to_go(
-    jnp.asarray(rewards), rollout.mask, case.hp["gamma"]
+
+# No method hands these out: only what they are made into is an advantage.
+RETURNS = frozenset({"rfpp_returns", "gae_returns"})
+# The methods know one reward per response. Where the vectors have one on every
+# token only the arithmetic behind the methods can be held to them.
+DENSE = frozenset({"rfpp", "remax", "gae"})
+
+
+def _arithmetic(case, mask):
+  """What the functions of `reduce` say, by the file's names."""
+  gamma, decay = case.hp["gamma"], case.hp["lam"]
+  rewards, values, baselines = (
+    jnp.asarray(case.inputs[name])
+    for name in ("token_level_rewards", "values", "reward_baselines")
   )
-  want = case.out["rfpp_returns"] * mask
-  assert_close(f"{where}: rfpp_returns", returns, want)
-  whitened = reduce.whiten(returns, rollout.mask)
-  assert_close(f"{where}: whitened returns", whitened, case.out["rfpp"])
-  undiscounted = reduce.returns_to_go(jnp.asarray(rewards), rollout.mask)
-  above = (undiscounted - baselines[:, None]) * mask
-  assert_close(f"{where}: above the greedy one", above, case.out["remax"])
-  _check_given_values(where, case)
-  checked = {*got, "rfpp", "rfpp_returns", "remax", "gae", "gae_returns"}
-  common.assert_covered(where, case, checked, ())
+  returns = reduce.returns_to_go(rewards, mask, gamma)
+  advantages = reduce.gae(rewards, values, mask, gamma, decay)
+  above = reduce.returns_to_go(rewards, mask) - baselines[:, None]
+  return {
+    "rfpp_returns": returns,
+    "rfpp": reduce.whiten(returns, mask),
+    "remax": above * mask,
+    # Outside the mask the code leaves what it happens to hold.
+    "gae_returns": (advantages + values) * mask,
+    "gae": reduce.whiten(advantages, mask),
+  }
+
+
+def _above_values(rollout, case):
+  """Advantages of PPO with the values of a critic that is not ours."""
+  method = methods.make(
+    "gae",
+    gamma=case.hp["gamma"],
+    decay=case.hp["lam"],
+    features=1,
+    ridge=1.0,
+  )
+  # One feature, the value itself, and a critic that has learnt to return it.
+  values = jnp.asarray(case.inputs["values"])[..., None]
+  state = GaeState(jnp.zeros((2, 2)), jnp.array([1.0, 0.0]), jnp.float32(1))
+  rollout = rollout.replace(stats={method.needs[0].key: values})
+  clock = Clock(0, 0, jax.random.key(0))
+  prepare = rlvr_jax.prepare(method)
+  return prepare(rollout, {"gae": state}, clock)[0].advantages
 
 
 def _above_greedy(rollout, baselines):
@@ -83,6 +120,7 @@ def _above_greedy(rollout, baselines):
   rows = len(rollout.group)
   twice = jax.tree.map(lambda x: jnp.concatenate([x, x]), rollout)
   twice = twice.replace(
+    prompt=jnp.tile(jnp.arange(rows, dtype=jnp.int32), 2),
     group=jnp.arange(2 * rows, dtype=jnp.int32),
     source=jnp.repeat(jnp.arange(2, dtype=jnp.int32), rows),
     reward=jnp.concatenate([rollout.reward, baselines]),
@@ -91,25 +129,6 @@ def _above_greedy(rollout, baselines):
   prepare = rlvr_jax.prepare(methods.make("remax"), draws)
   clock = Clock(0, 0, jax.random.key(0))
   return prepare(twice, {"remax": ()}, clock)[0].advantages
-
-
-def _check_given_values(where, case):
-  """The estimates of PPO with the values of a critic that is not ours."""
-  mask = jnp.asarray(case.inputs["response_mask"])
-  values = jnp.asarray(case.inputs["values"])
-  rewards = jnp.asarray(case.inputs["token_level_rewards"])
-  advantages = reduce.gae(
-    rewards, values, mask, case.hp["gamma"], case.hp["lam"]
-  )
-  # Outside the mask the code leaves what it happens to hold.
-  returns, whitened = (
-    case.out[name] * case.inputs["response_mask"]
-    for name in ("gae_returns", "gae")
-  )
-  got = (advantages + values) * mask
-  assert_close(f"{where}: gae_returns", got, returns)
-  got = reduce.whiten(advantages, mask)
-  assert_close(f"{where}: gae", got, whitened)
 
 
 @functools.cache
@@ -184,7 +203,7 @@ def _check_other_loss(where: str, case: common.Case) -> None:
   bounds = {"low": hp["clip_ratio_low"], "high": hp["clip_ratio_high"]}
   parameters = {
     "gspo": bounds,
-    "geo_mean": bounds,
+    "geo_mean": bounds | {"weighting": "geometric"},
     "cispo": bounds,
     "sapo": {
       "sharpness_positive": hp["tau_pos"],
@@ -198,12 +217,7 @@ def _check_other_loss(where: str, case: common.Case) -> None:
     assert (mask.sum(axis=1) > 0).all(), f"{where}: an empty row"
     mode = "seq-mean-token-mean"
   if "rollout_is_weights" in inputs:
-    weights = inputs["rollout_is_weights"]
-    if name == "geo_mean":
-      # The code multiplies the ratio by the weights inside its mean.
-      mean = (np.log(weights + 1e-10) * mask).sum(axis=1) / mask.sum(axis=1)
-      weights = np.exp(mean)[:, None] * np.ones_like(mask)
-    correction = jnp.asarray(weights)
+    correction = jnp.asarray(inputs["rollout_is_weights"])
     chain.append(transform.reweight("weights", lambda o, c: correction))
   loss, gradient, metrics = common.loss_and_grad(
     transform.chain(*chain), rollout, inputs["log_prob"], mode=mode
@@ -291,9 +305,12 @@ def _corrections(truncation: float, longest: float, shortest: float):
   @jax.jit
   def run(rollout):
     now = {LOGP_KEY: rollout.old_logp}
-    record = objective.initial(now, rollout)
-    context = Context(0, 0, jax.random.key(0), rollout, now)
-    edit = lambda method: method.apply(record, (), context)[0]
+
+    def edit(method):
+      prepared = common.prepared(method, rollout)
+      context = Context(0, 0, jax.random.key(0), prepared, now)
+      return method.apply(objective.initial(now, prepared), (), context)[0]
+
     return (
       {name: edit(method).weights for name, method in weighing.items()},
       {name: edit(method).mask for name, method in rejecting.items()},

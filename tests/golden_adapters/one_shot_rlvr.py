@@ -29,7 +29,7 @@ def _check_selection(where: str, case: common.Case) -> set[str]:
   lengths = (~np.isnan(history)).sum(axis=1)
   np.testing.assert_array_equal(lengths, case.inputs["lengths"])
   scores = {
-    "std": np.sqrt(data_selection.historical_variance(history)),
+    "std": data_selection.historical_deviation(history),
     "lim": data_selection.learning_impact(history),
   }
   for name, score in scores.items():

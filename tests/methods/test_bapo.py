@@ -124,6 +124,7 @@ def test_the_share_rises_with_the_upper_and_falls_with_the_lower_bound():
     {"statistic": "mean"},
     {"at_limit": "wrap"},
     {"target": -0.1},
+    {"target": 1.0},
     {"low_start": 0.95},
     {"low_max": 1.2},
     {"high_start": 0.9},
@@ -137,3 +138,12 @@ def test_a_parameter_out_of_range_is_named(wrong):
   ((name, value),) = wrong.items()
   with pytest.raises(ValueError, match=rf"bapo\.{name} = {value!r} must"):
     bapo(**wrong)
+
+
+def test_a_target_that_no_share_reaches_is_one_of_the_ratio():
+  with pytest.raises(ValueError, match=r'target = 1\.5 .* "ratio" may'):
+    bapo(1.5, statistic="active")
+  # (1 + h) / 2.5 = 1 at h = 1.5.
+  ratio = bapo(0.99, statistic="ratio", low_start=0.5)
+  assert bounds(ratio) == pytest.approx((0.5, 1.5))
+  assert bounds(bapo(1.1, statistic="ratio")) == pytest.approx((0.6, 1.9))

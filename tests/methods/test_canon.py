@@ -116,6 +116,14 @@ def test_the_gaps_say_which_half_earns_more():
   np.testing.assert_allclose(found["canon/entropy_gap"], 0.2, rtol=1e-5)
 
 
+@pytest.mark.parametrize("metric", ["length", "random"])
+def test_the_entropy_is_only_needed_where_it_splits(metric):
+  method = canon(metric)
+  assert not method.needs and canon().needs == (ENTROPY,)
+  found = prepared(method, [0.0, 0.0, 1.0, 0.5]).metrics
+  assert found.keys() == {"canon/mix", "canon/reward_gap"}
+
+
 def test_rows_without_a_group_keep_their_advantages():
   batch = common.batch(
     np.zeros((2, 1)),

@@ -63,6 +63,25 @@ def test_equal_prompts_and_a_single_one_have_no_global_advantage():
   assert not note(copo(), GLOBAL, group=[0] * 7).any()
 
 
+@pytest.mark.parametrize(
+  ("prompts", "rows", "right"), [(1, 12, 12), (1, 49, 49), (64, 6, 2)]
+)
+def test_rounding_gives_no_prompt_a_global_advantage(prompts, rows, right):
+  group = np.repeat(np.arange(prompts), rows)
+  rollout = common.batch(
+    np.zeros((len(group), 1)),
+    None,
+    np.ones((len(group), 1)),
+    reward=np.tile(np.arange(rows) < right, prompts),
+    group=group,
+    notes={ANSWER.key: np.tile(np.arange(rows), prompts)},
+  )
+  for given in ({}, {"norm": "none"}, {"reward_coef": True}):
+    method = copo(**given)
+    found = jax.jit(lambda b, m=method: common.prepared(m, b))(rollout)
+    assert not np.asarray(found.notes[GLOBAL]).any()
+
+
 def test_eight_answers_leave_an_eighth_of_the_reward():
   answers, group = np.arange(8), np.zeros(8, int)
   rollout = common.batch(

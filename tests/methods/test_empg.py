@@ -107,16 +107,6 @@ def test_rows_without_a_group_are_no_steps_and_keep_their_advantages():
   np.testing.assert_allclose(found[:2], want, rtol=1e-6)
 
 
-def test_the_gradient_of_a_softmax_is_larger_where_it_is_uncertain():
-  # Why uncertain steps are held back: E |e_v - p|^2 = 1 - sum p^2.
-  p = np.array([0.5, 0.25, 0.25])
-  by_logits = jax.vmap(
-    jax.grad(lambda z, v: jax.nn.log_softmax(z)[v]), (None, 0)
-  )
-  slopes = np.asarray(by_logits(np.log(p), np.arange(3)))
-  np.testing.assert_allclose((p * (slopes**2).sum(1)).sum(), 0.625, rtol=1e-6)
-
-
 @pytest.mark.parametrize(
   ("name", "value"),
   [("sharpness", -1.0), ("clarity", -1.0), ("bonus", -0.1), ("epsilon", 0.0)],

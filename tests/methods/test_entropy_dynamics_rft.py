@@ -1,5 +1,6 @@
 """Clip_B and Clip_V: which tokens leave the loss."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -87,6 +88,12 @@ def test_clip_v_leaves_out_at_most_its_share_the_largest_first():
   outliers = (0.05 - S > 0).sum()
   assert outliers >= 3
   assert dropped(**given, max_fraction=1.0) == largest(outliers)
+
+
+def test_without_a_bound_on_their_share_the_tokens_are_not_sorted():
+  program = lambda **given: str(jax.make_jaxpr(lambda: prepared(**given))())
+  assert "sort" not in program()
+  assert "sort" in program(max_fraction=0.5)
 
 
 def test_clip_v_leaves_out_tokens_of_no_advantage_beside_its_share():

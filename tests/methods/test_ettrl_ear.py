@@ -85,6 +85,7 @@ def test_the_box_binds_only_beyond_its_bound():
   found = prepared(ettrl_ear("clip"))
   np.testing.assert_array_equal(found.advantages[:, 0], [1, -2, 2, 2])
   np.testing.assert_allclose(found.metrics["ettrl_ear/clipped_fraction"], 4 / 7)
+  assert not ettrl_ear("clip").needs and len(found.metrics) == 1
   wide = prepared(ettrl_ear("clip", bound=4.0))
   np.testing.assert_array_equal(wide.advantages, GIVEN)
 

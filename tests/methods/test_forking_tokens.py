@@ -43,11 +43,11 @@ def test_the_share_of_highest_entropy_is_kept():
 
 
 @given(
-  st.lists(st.floats(0, 5, width=32), min_size=12, max_size=12, unique=True),
+  st.lists(st.integers(0, 500), min_size=12, max_size=12, unique=True),
   st.integers(1, 9),
 )
 def test_no_token_left_out_is_more_uncertain_than_one_kept(entropy, ninths):
-  entropy = np.float32(entropy).reshape(MASK.shape)
+  entropy = np.float32(entropy).reshape(MASK.shape) / 100
   found = kept(entropy, fraction=ninths / 9)
   assert found.sum() == ninths and not found[MASK == 0].any()
   out = entropy[(found == 0) & (MASK == 1)]

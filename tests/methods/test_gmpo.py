@@ -69,14 +69,33 @@ def test_a_token_without_advantage_has_no_say():
   assert gradient[0, 1] == 0
 
 
-def test_weights_act_by_their_mean_over_the_response():
+@pytest.mark.parametrize(
+  ("weighting", "first", "second"),
+  [("arithmetic", 2.5, 3.0), ("geometric", 24**0.25, 5**0.5)],
+)
+def test_weights_act_by_their_mean_over_the_response(weighting, first, second):
   weights = np.array([[1.0, 2, 3, 4], [5, 1, 9, 9], [9, 9, 9, 9]])
   weigh = transform.reweight("weights", lambda o, c: weights)
-  loss, _, _ = run(transform.chain(gmpo(), weigh), 0 * OLD)
-  np.testing.assert_allclose(loss, (-2.5 + 2 * 3) / 2, rtol=1e-6)
+  method = transform.chain(gmpo(weighting=weighting), weigh)
+  loss, gradient, _ = run(method, 0 * OLD)
+  np.testing.assert_allclose(loss, (-first + 2 * second) / 2, rtol=1e-6)
+  felt = np.array([[first], [second], [0.0]])
+  want = -felt * ADVANTAGES / LENGTH / 2
+  np.testing.assert_allclose(gradient, want, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("wrong", [{"low": -0.1}, {"high": float("nan")}])
+def test_a_weight_of_zero_enters_the_geometric_mean_as_almost_nothing():
+  weights = np.array([[0.0, 1, 1, 1], [0, 0, 1, 1], [1, 1, 1, 1]])
+  weigh = transform.reweight("weights", lambda o, c: weights)
+  method = transform.chain(gmpo(weighting="geometric"), weigh)
+  loss, gradient, _ = run(method, 0 * OLD)
+  np.testing.assert_allclose(loss, -(1e-10**0.25) / 2, rtol=1e-5)
+  assert np.isfinite(gradient).all() and not gradient[1:].any()
+
+
+@pytest.mark.parametrize(
+  "wrong", [{"low": -0.1}, {"high": float("nan")}, {"weighting": "mean"}]
+)
 def test_a_parameter_out_of_range_is_named(wrong):
   with pytest.raises(ValueError, match=rf"gmpo\.{list(wrong)[0]} = "):
     gmpo(**wrong)

@@ -136,6 +136,14 @@ def test_further_draws_do_not_switch():
   assert found["gradient_preserving_clip/entropy"] == 0.5
 
 
+@pytest.mark.parametrize("strategy", ["id", "did"])
+def test_a_schedule_without_feedback_needs_no_entropy(strategy):
+  method = gradient_preserving_clip(strategy)
+  rollout = common.batch([[0.0]], [[1.0]], [[1]])
+  assert not method.needs and not jax.tree.leaves(method.init(rollout))
+  assert not common.prepared(method, rollout).metrics
+
+
 def test_the_bound_is_where_the_current_probability_says():
   # r <= 1 + beta + alpha pi with pi = r pi_old.
   old = np.array([[0.05, 0.3, 0.6]])

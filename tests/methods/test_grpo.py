@@ -29,6 +29,15 @@ def test_a_small_deviation_does_not_blow_up_small_differences():
   )
 
 
+def test_a_group_of_one_keeps_its_reward_or_is_its_own_mean():
+  # The deviation of all rewards is sqrt(1 / 3).
+  reward = [1.0, 0.0, 1.0]
+  np.testing.assert_allclose(advantages(reward)[2], 1.0, rtol=1e-6)
+  found = advantages(reward, normalize="batch")
+  half = 0.5 * np.sqrt(3)
+  np.testing.assert_allclose(found, [half, -half, 0], rtol=1e-5)
+
+
 def test_a_floor_below_zero_is_refused():
   with pytest.raises(ValueError, match=r"grpo\.floor = -1"):
     grpo(floor=-1.0)

@@ -1,5 +1,6 @@
 """HICRA: extra credit for planning tokens, and where they come from."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -26,8 +27,9 @@ def grams(tmp_path):
 def advantages(method, stats=None, notes=None, reward=None, given=GIVEN):
   """What the gradient at ratio 1 says of the advantages, and the metrics."""
   old = np.zeros(MASK.shape)
-  batch = common.batch(
-    old, given, MASK, reward=reward, stats=stats, notes=notes
+  batch = common.prepared(
+    method,
+    common.batch(old, given, MASK, reward=reward, stats=stats, notes=notes),
   )
   _, gradient, metrics = common.loss_and_grad(method, batch, old)
   return -np.asarray(gradient) * MASK.sum(), metrics
@@ -82,6 +84,21 @@ def test_the_proxy_may_mark_only_right_answers_of_more_than_mean_length():
   want = GIVEN * MASK + np.array([[0, 1, 0, 0], [0] * 4, [0] * 4])
   np.testing.assert_allclose(found, want, rtol=1e-6)
   np.testing.assert_allclose(metrics["hicra/planning_fraction"], 1 / 9)
+
+
+def test_the_mean_length_is_that_of_the_whole_rollout():
+  method = hicra(1.0, proxy_rows="right_long", proxy_fraction=0.5)
+  old = np.zeros(MASK.shape)
+  rollout = common.prepared(
+    method,
+    common.batch(
+      old, GIVEN, MASK, reward=[1.0, 1.0, 0.0], stats={ENTROPY.key: NATS}
+    ),
+  )
+  # Alone in its minibatch the long row is still longer than the mean of 3.
+  row = jax.tree.map(lambda x: x[:1], rollout.replace(metrics={}))
+  _, gradient, _ = common.loss_and_grad(method, row, old[:1])
+  np.testing.assert_allclose(-4 * gradient, [[1, 2, 1, 2]], rtol=1e-6)
 
 
 def test_words_are_letters_with_apostrophes_or_digits():

@@ -78,6 +78,9 @@ def test_tokens_that_the_proxy_removed_or_left_alone_are_not_pulled():
   target[0, 8] = -1e4  # removed
   target[0, 9] = LOGP[0, 9]  # nothing was removed at this position
   assert pulled(target, negative_share=0.3) == [8]
+  metrics = run(lp_reg(), target)[2]
+  np.testing.assert_allclose(metrics["lp_reg/kept_fraction"], 11 / 12)
+  assert "lp_reg/kept_fraction" not in run(lp_reg(soft=True), target)[2]
 
 
 def test_a_pulled_token_has_the_unclipped_gradient_and_that_of_k3():

@@ -1,12 +1,14 @@
 """The optimal token baseline: weights of paths and their closed forms."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from golden_adapters import common
 from rlvr_jax.methods.optimal_token_baseline import (
-  SUM_P2,
-  SumP2,
+  ENERGY,
+  Energy,
   optimal_token_baseline,
 )
 from rlvr_jax.stats import from_logits
@@ -15,31 +17,30 @@ from rlvr_jax.types import Need
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
 MASK = np.array([[1, 1, 1, 0], [1, 1, 0, 0], [1, 1, 1, 1], [1, 0, 0, 0]])
-CHANCE = np.array(
-  [[0.5, 0.2, 0.9, 1], [0.3, 0.4, 1, 1], [0.8, 0.1, 0.6, 0.7], [0.5, 1, 1, 1]]
-)
-SUM = np.array(
-  [[0.4, 0.3, 0.85, 0], [0.4, 0.3, 0, 0], [0.7, 0.3, 0.5, 0.6], [0.4, 0, 0, 0]]
+ENERGIES = np.array(
+  [[0.4, 0.9, 0.05, 0], [0.8, 0.5, 0, 0], [0.1, 1.1, 0.3, 0.2], [0.4, 0, 0, 0]]
 )
 REWARD = np.array([1.0, 0.0, 2.0, 5.0])
 GROUP = np.array([0, 0, 0, 1])
 
 
-def advantages(reward=REWARD, chance=CHANCE, total=SUM, **parameters):
+def advantages(
+  reward=REWARD, energies=ENERGIES, mask=MASK, group=GROUP, **parameters
+):
   batch = common.batch(
-    np.log(chance),
+    0 * mask,
     None,
-    MASK,
+    mask,
     reward=reward,
-    group=GROUP,
-    stats={SUM_P2.key: np.float32(total)},
+    group=group,
+    stats={ENERGY.key: np.float32(energies)},
   )
   method = optimal_token_baseline(**parameters)
   return np.asarray(common.prepared(method, batch).advantages)
 
 
 def test_rewards_are_weighed_by_the_energy_of_their_paths():
-  energy = np.cumsum((1 - 2 * CHANCE + SUM) * MASK, axis=1) * MASK
+  energy = np.cumsum(ENERGIES * MASK, axis=1) * MASK
   want = np.zeros((4, 4))
   for t in range(4):
     weight = energy[:3, t]
@@ -54,8 +55,7 @@ def test_equal_rewards_have_no_advantage():
 
 
 def test_equal_paths_have_the_mean_of_those_still_going_as_baseline():
-  same = np.full((4, 4), 0.5)
-  found = advantages(chance=same, total=same)
+  found = advantages(energies=np.full((4, 4), 0.5))
   want = [[0, 0, -0.5, 0], [-1, -1, 0, 0], [1, 1, 0.5, 0], [5, 0, 0, 0]]
   np.testing.assert_allclose(found, want, atol=1e-6)
 
@@ -67,24 +67,40 @@ def test_the_tail_of_the_longest_response_may_keep_its_reward():
   np.testing.assert_array_equal(kept[:, :3], advantages()[:, :3])
 
 
-def test_certain_tokens_weigh_nothing_and_divide_nothing():
-  # The sum of squares one rounding too low: 1 - 2 + (1 - 1e-8) < 0.
-  sure = np.ones((4, 4))
-  found = advantages(chance=sure, total=sure - 1e-8)
-  np.testing.assert_array_equal(found, REWARD[:, None] * MASK)
+def test_without_any_energy_the_baseline_is_the_plain_mean():
+  found = advantages(energies=np.zeros((4, 4)))
+  want = [[0, 0, -0.5, 0], [-1, -1, 0, 0], [1, 1, 0.5, 0], [5, 0, 0, 0]]
+  np.testing.assert_allclose(found, want, atol=1e-6)
+
+
+def energies(logits, targets):
+  ones = np.ones(len(targets), np.float32)
+  needs = ENERGY, Need(Energy())
+  found = from_logits(needs, {"policy": jnp.asarray(logits)}, targets, ones)
+  first, second = found.values()
+  np.testing.assert_array_equal(first, second)
+  return np.asarray(first)
+
+
+def test_a_group_that_is_sure_of_its_tokens_still_has_a_baseline():
+  # 999 other tokens share 2.4e-5; 1 - 2 pi + sum p^2 is 0 in float32.
+  others = -jnp.log(999 / 2.4e-5)
+  logits = jnp.full((1, 1000), others, jnp.float32).at[0, 3].set(0.0)
+  (energy,) = energies(logits, jnp.array([3]))
+  rest = 2.4e-5 / (1 + 2.4e-5)
+  np.testing.assert_allclose(energy, rest**2 * (1 + 1 / 999), rtol=1e-4)
+  full = np.ones((4, 12))
+  sure = dict(energies=energy * full, mask=full, group=np.zeros(4))
+  np.testing.assert_allclose(advantages(np.ones(4), **sure), 0, atol=1e-6)
+  found = advantages(np.array([1.0, 0, 0, 1]), **sure)
+  want = np.array([0.5, -0.5, -0.5, 0.5])[:, None] * full
+  np.testing.assert_allclose(found, want, rtol=1e-5)
 
 
 def test_the_energy_is_the_squared_gradient_of_the_log_prob():
-  logits = np.float32([[0.3, -1.0, 2.0], [0.0, 0.0, 0.0]])
-  probs = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-  targets = np.array([1, 2])
-  found = from_logits(
-    (SUM_P2, Need(SumP2())), {"policy": logits}, targets, np.ones(2)
-  )
-  both = np.stack(list(found.values()))
-  np.testing.assert_allclose(both, [(probs**2).sum(axis=1)] * 2, rtol=1e-6)
-  direct = SumP2().from_logits(logits, targets=targets)
-  np.testing.assert_allclose(direct, both[0], rtol=1e-6)
-  chance = probs[np.arange(2), targets]
-  norm = ((np.eye(3)[targets] - probs) ** 2).sum(axis=1)
-  np.testing.assert_allclose(1 - 2 * chance + both[0], norm, rtol=1e-6)
+  logits = jnp.array([[0.3, -1.0, 2.0], [0.0, 0.0, 0.0]])
+  targets = jnp.array([1, 2])
+  logp = lambda z, y: jax.nn.log_softmax(z)[y]
+  slope = jax.vmap(jax.grad(logp))(logits, targets)
+  want = (slope**2).sum(axis=1)
+  np.testing.assert_allclose(energies(logits, targets), want, rtol=1e-6)

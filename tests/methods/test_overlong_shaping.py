@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from golden_adapters import common
+from rlvr_jax import transform
+from rlvr_jax.methods.group_filter import group_filter
 from rlvr_jax.methods.overlong_shaping import overlong_shaping
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -21,9 +23,37 @@ def test_the_reward_falls_along_the_buffer_to_its_end():
   found = shaped(buffer=4, factor=0.5)
   want = 1 - 0.5 * np.array([0, 0, 0, 1, 3, 4]) / 4
   np.testing.assert_allclose(found.reward, want, rtol=1e-6)
-  assert found.metrics["overlong_shaping/punished_fraction"] == 0.5
+  # A row without tokens is no response.
+  share = found.metrics["overlong_shaping/punished_fraction"]
+  np.testing.assert_allclose(share, 3 / 5, rtol=1e-6)
   punishment = found.metrics["overlong_shaping/punishment"]
-  np.testing.assert_allclose(punishment, (1 - want).mean(), rtol=1e-6)
+  np.testing.assert_allclose(punishment, (1 - want)[1:].mean(), rtol=1e-6)
+
+
+def test_behind_a_filter_the_figures_are_of_what_is_left():
+  reward, group = [1, 0, 1, 1], [0, 0, 1, 1]
+  mask = np.arange(10) < np.array([6, 8, 10, 10])[:, None]
+  rollout = common.batch(0 * mask, None, mask, reward=reward, group=group)
+  method = transform.chain(group_filter(), overlong_shaping(buffer=4))
+  metrics = common.prepared(method, rollout).metrics
+  assert metrics["overlong_shaping/punished_fraction"] == 0.5
+  assert metrics["overlong_shaping/punishment"] == 0.25
+
+
+def test_responses_at_the_limit_can_stop_counting_instead():
+  found = shaped(mode="mask")
+  np.testing.assert_array_equal(found.mask, MASK & (LENGTHS < 10)[:, None])
+  np.testing.assert_array_equal(found.reward, np.ones(6))
+  share = found.metrics["overlong_shaping/punished_fraction"]
+  np.testing.assert_allclose(share, 1 / 5, rtol=1e-6)
+  found = shaped(mode="mask", max_length=7)
+  np.testing.assert_array_equal(found.mask.any(axis=1), [0, 1, 1, 0, 0, 0])
+
+
+def test_a_buffer_longer_than_the_responses_is_refused():
+  with pytest.raises(ValueError, match=r"buffer = 11 must be <= .* 10 tokens"):
+    shaped(buffer=11)
+  shaped(buffer=10)
 
 
 def test_beyond_the_limit_it_falls_no_further():
@@ -52,6 +82,7 @@ def test_replayed_rows_keep_their_reward():
     {"buffer": 0},
     {"max_length": 8, "buffer": 9},
     {"factor": -1.0},
+    {"mode": "hard"},
   ],
 )
 def test_a_parameter_out_of_range_is_named(wrong):

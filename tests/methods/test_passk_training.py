@@ -119,6 +119,24 @@ def test_sampled_sets_agree_with_the_formula_on_average(variant):
     np.testing.assert_allclose(found[0], want, atol=0.1)
 
 
+def test_drawn_sets_add_up_or_average():
+  reward = [1, 0, 0, 0, 1, 0, 0, 0, 0, 0]
+  group = np.repeat([0, 1], [4, 6])
+  one, all_of = (
+    advantages(
+      passk_training(k=4, variant="bootstrap", draws=5, combine=combine),
+      reward,
+      group,
+    )
+    for combine in ("mean", "sum")
+  )
+  assert one.any() and not one[:4].any()
+  times = all_of[4:] / one[4:]
+  np.testing.assert_allclose(times, np.round(times), rtol=1e-5)
+  # Five draws of four of the six rows.
+  assert times.max() < 5.5 and np.round(times).sum() == 20
+
+
 def test_metrics_count_groups_alike_and_name_idle_rows():
   reward, label = [1, 0, 0, 0, 1, 1], [0, 0, 0, 0, 1, 1]
   found = common.prepared(passk_training(k=2), batch_of(reward, label))
@@ -129,7 +147,14 @@ def test_metrics_count_groups_alike_and_name_idle_rows():
 
 
 @pytest.mark.parametrize(
-  "wrong", [{"k": 0}, {"variant": "all"}, {"draws": 0}, {"epsilon": 0.0}]
+  "wrong",
+  [
+    {"k": 0},
+    {"variant": "all"},
+    {"draws": 0},
+    {"epsilon": 0.0},
+    {"combine": "max"},
+  ],
 )
 def test_a_parameter_out_of_range_is_named(wrong):
   ((name, _),) = wrong.items()

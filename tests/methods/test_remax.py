@@ -16,6 +16,7 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 # Three prompts with two responses each, one more draw of the first two
 # prompts, and the greedy responses.
 GROUP = np.array([0, 0, 1, 1, 2, 2, 3, 4, 5, 6, 7])
+PROMPT = np.array([0, 0, 1, 1, 2, 2, 0, 1, 0, 1, 2])
 SOURCE = np.array([0] * 6 + [1] * 2 + [2] * 3)
 REWARD = np.array([1, 0, 1, 0, 1, 0, 2, 2, 0.25, 0.5, 0.75])
 DRAWS = (("main", 6), ("more", 2), ("remax", 3))
@@ -29,7 +30,13 @@ def prepared(batch, draws=DRAWS):
 def rollout():
   mask = np.array([[1, 1, 0]] * len(GROUP))
   return common.batch(
-    0 * mask, None, mask, reward=REWARD, group=GROUP, source=SOURCE
+    0 * mask,
+    None,
+    mask,
+    reward=REWARD,
+    group=GROUP,
+    prompt=PROMPT,
+    source=SOURCE,
   )
 
 
@@ -52,8 +59,8 @@ def test_the_greedy_responses_are_not_trained_on():
 
 def test_responses_of_unknown_reward_do_not_shift_the_pairs():
   full = rollout()
-  # Both responses to the first prompt, and the second greedy one.
-  lost = np.isin(np.arange(11), [0, 1, 9])
+  # Both responses to the first prompt, its other one, the second greedy one.
+  lost = np.isin(np.arange(11), [0, 1, 6, 9])
   batch = prepared(
     full.replace(
       group=jnp.where(lost, -1, full.group),
@@ -61,9 +68,9 @@ def test_responses_of_unknown_reward_do_not_shift_the_pairs():
       reward=jnp.where(lost, 0.0, full.reward),
     )
   )
-  want = [0, 0, 1.0, 0.0, 0.25, -0.75, 1.75, 2.0]
+  want = [0, 0, 1.0, 0.0, 0.25, -0.75, 0, 2.0]
   np.testing.assert_allclose(batch.advantages[:, 0], want)
-  np.testing.assert_array_equal(batch.group, [-1, -1, 2, 2, 4, 4, 6, 7])
+  np.testing.assert_array_equal(batch.group, [-1, -1, 2, 2, 4, 4, -1, 7])
 
 
 def test_the_draw_is_greedy_and_whole():

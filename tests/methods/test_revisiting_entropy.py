@@ -120,6 +120,14 @@ def test_further_draws_do_not_decide_the_weight():
   )
 
 
+@pytest.mark.parametrize("schedule", ["stage", "epoch", "constant"])
+def test_a_schedule_without_feedback_needs_no_entropy(schedule):
+  method = revisiting_entropy(schedule)
+  rollout = common.batch(OLD, ADVANTAGES, np.ones(OLD.shape))
+  assert not method.needs and not jax.tree.leaves(method.init(rollout))
+  assert not common.prepared(method, rollout).metrics
+
+
 def test_the_stages_are_nothing_and_then_a_straight_line():
   found = weights([0.0] * 9, schedule="stage", steps=8)
   expected = [0, 0, 0, 0, 0, 0.25, 0.5, 0.75, 1.0]

@@ -1,11 +1,16 @@
 """Rollout correction: weights and rejections by the sampler's mismatch."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import rlvr_jax
 from golden_adapters import common
 from golden_adapters.clip_cov import edited
+from rlvr_jax import methods, transform
 from rlvr_jax.methods.rollout_correction import RULES, rollout_correction
+from rlvr_jax.types import LOGP_KEY, Clock
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -14,9 +19,13 @@ MASK = np.array([[1, 1, 0], [1, 1, 1], [1, 0, 0]])
 OLD = np.full((3, 3), -4.0)
 
 
-def record(ratio=RATIO, mask=MASK, **parameters):
-  rollout = common.batch(OLD, None, mask, sample_logp=OLD - np.log(ratio))
-  return edited(rollout_correction(**parameters), rollout, OLD)
+def record(ratio=RATIO, mask=MASK, advantages=None, logp=OLD, **parameters):
+  """The objective of the first update, with the metrics of both hooks."""
+  rollout = common.batch(OLD, advantages, mask, sample_logp=OLD - np.log(ratio))
+  method = rollout_correction(**parameters)
+  prepared = common.prepared(method, rollout)
+  found = edited(method, prepared, logp)
+  return found.replace(metrics=prepared.metrics | found.metrics)
 
 
 def weights(**parameters):
@@ -27,7 +36,7 @@ def test_a_sampler_that_draws_from_the_policy_needs_no_correction():
   same = dict(ratio=np.ones((3, 3)), batch_normalize=True)
   for level in ("token", "sequence"):
     found = record(level=level, **same)
-    np.testing.assert_array_equal(found.weights, np.ones((3, 3)))
+    np.testing.assert_array_equal(found.weights, MASK)
     assert found.metrics["rollout_correction/cut_fraction"] == 0
     assert found.metrics["rollout_correction/kl"] == 0
     assert found.metrics["rollout_correction/chi_squared"] == 0
@@ -35,17 +44,17 @@ def test_a_sampler_that_draws_from_the_policy_needs_no_correction():
 
 def test_tokens_weigh_their_ratio_up_to_the_cut():
   found = weights(high=2.0)
-  np.testing.assert_allclose(found, np.minimum(RATIO, 2), rtol=1e-6)
+  np.testing.assert_allclose(found, np.minimum(RATIO, 2) * MASK, rtol=1e-6)
   found = weights(high=2.0, low=0.5)
-  np.testing.assert_allclose(found, np.clip(RATIO, 0.5, 2), rtol=1e-6)
+  np.testing.assert_allclose(found, np.clip(RATIO, 0.5, 2) * MASK, rtol=1e-6)
   found = weights(high=2.5, low=0.4, mode="mask")
   inside = (RATIO >= 0.4) & (RATIO <= 2.5)
-  np.testing.assert_allclose(found, RATIO * inside, rtol=1e-6)
+  np.testing.assert_allclose(found, RATIO * inside * MASK, rtol=1e-6)
 
 
 def test_a_response_weighs_the_product_of_its_counted_ratios():
   found = weights(level="sequence", high=1.5)
-  want = np.array([[0.75], [1.5], [0.5]]) * np.ones((3, 3))
+  want = np.array([[0.75], [1.5], [0.5]]) * MASK
   np.testing.assert_allclose(found, want, rtol=1e-6)
 
 
@@ -105,9 +114,64 @@ def test_rejected_tokens_do_not_count_in_the_denominator():
   method = rollout_correction(
     level=None, rejection="token_k2", rejection_thresholds="0.5"
   )
+  rollout = common.prepared(method, rollout)
   _, gradient, _ = common.loss_and_grad(method, rollout, OLD)
   want = -np.array([[0, 0, 0], [1, 1, 1], [1, 0, 0]]) / 4
   np.testing.assert_allclose(gradient, want, rtol=1e-6)
+
+
+def test_rejected_tokens_do_not_enter_the_advantages():
+  rollout = common.batch(
+    OLD, None, MASK, reward=[1, 0, 0], sample_logp=OLD - np.log(RATIO)
+  )
+  method = transform.chain(
+    rollout_correction(
+      level=None, rejection="seq_mean_k2", rejection_thresholds="0.1"
+    ),
+    methods.make("reinforce_plus_plus"),
+  )
+  # The second row alone is left, and its returns are all the same.
+  found = common.prepared(method, rollout)
+  np.testing.assert_array_equal(found.mask.any(axis=1), [0, 1, 0])
+  np.testing.assert_array_equal(found.advantages, np.zeros((3, 3)))
+
+
+def test_weights_are_normalised_once_over_the_whole_rollout():
+  rollout = common.batch(
+    OLD, np.ones((3, 3)), MASK, sample_logp=OLD - np.log(RATIO)
+  )
+  method = transform.chain(rollout_correction(batch_normalize=True))
+  prepared = common.prepared(method, rollout)
+  state, clock = method.init(prepared), Clock(0, 0, jax.random.key(0))
+
+  def slope(rows):
+    part = jax.tree.map(lambda x: x[rows], prepared.replace(metrics={}))
+    total = rlvr_jax.loss(method, mode="seq-mean-token-sum-norm", scale=1.0)
+    fn = lambda logp: total({LOGP_KEY: logp}, part, state, clock)[0]
+    return jax.jit(jax.grad(fn))(jnp.asarray(OLD, jnp.float32)[rows])
+
+  whole = slope(slice(0, 3))
+  parts = np.concatenate([slope(slice(0, 2)), slope(slice(2, 3))])
+  np.testing.assert_allclose(parts, whole, rtol=1e-6)
+
+
+def test_responses_left_behind_are_no_longer_pushed_down():
+  # Means of log pi_sample - log pi: the policy has moved by 0.3 since.
+  gone = np.array([[0.2, 0.4, 9.0], [0.3, 0.3, 0.3], [0.1, 9.0, 9.0]])
+  advantages = np.array([[-1, -1, 0], [1, -1, 0], [-1, 0, 0]])
+  found = record(
+    np.ones((3, 3)),
+    advantages=advantages,
+    logp=OLD - gone,
+    level=None,
+    sequence_mask_delta=0.25,
+  )
+  np.testing.assert_array_equal(
+    np.asarray(found.weights)[MASK > 0], [0, 0, 1, 0, 1, 1]
+  )
+  np.testing.assert_array_equal(found.mask, MASK)
+  stale = found.metrics["rollout_correction/stale_fraction"]
+  np.testing.assert_allclose(stale, 3 / 6, rtol=1e-6)
 
 
 def test_an_enormous_mismatch_stays_finite():
@@ -128,6 +192,7 @@ def test_an_enormous_mismatch_stays_finite():
     {"high": 0.0},
     {"high": 2.0, "low": 3.0},
     {"max_log_ratio": 0.0},
+    {"sequence_mask_delta": float("nan")},
     {"rejection": "token_k4"},
     {"rejection_thresholds": "1.0"},
     {"rejection": "token_k2", "rejection_thresholds": ""},

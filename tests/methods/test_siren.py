@@ -11,6 +11,7 @@ import rlvr_jax
 from golden_adapters import common
 from golden_adapters.siren import of_logits, total
 from rlvr_jax.methods.siren import NucleusEntropy, siren
+from rlvr_jax.stats import LOGP
 from rlvr_jax.types import Clock, Need
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -72,9 +73,9 @@ def test_the_gradient_by_the_logits_is_the_closed_form(logits):
   assert value <= np.log(max(kept.sum(), 1)) + 1e-6
 
 
-def selected(nats, quantile=0.8):
+def selected(nats, quantile=0.8, **parameters):
   """How many of the tokens of one row are chosen."""
-  method = siren(quantile=quantile, anchor=99.0)
+  method = siren(quantile=quantile, anchor=99.0, **parameters)
   mask = np.arange(14)[None] < len(nats)
   nats = np.pad(np.float32(nats), (0, 14 - len(nats)))[None]
   fn = lambda x: total(method, {method.needs[0].key: x}, mask)[0]
@@ -87,6 +88,9 @@ def test_about_a_fifth_of_the_tokens_of_each_row_is_chosen():
   assert selected([1.0, 1.0, 1.0]) == 0
   # The least of all is the only one at or below the quantile of 0.
   assert selected(np.arange(6) + 1.0, quantile=0.0) == 5
+  # At the quantile too: padding, here at 0 nats, never is.
+  assert selected([1.0, 1.0, 1.0], strict=False) == 3
+  assert selected(np.zeros(3), strict=False) == 3
 
 
 def test_the_loss_is_the_squared_distance_of_the_mean_over_rows():
@@ -125,6 +129,27 @@ def test_the_anchor_is_the_entropy_of_the_first_rollout_for_good():
   assert state["siren"].anchor == 3.5
   state = after(state, [[1, 1], [1, 8], [0, 90]])
   assert state["siren"].anchor == 3.5
+
+
+def test_rows_of_a_further_draw_are_neither_in_the_anchor_nor_in_the_loss():
+  method = rlvr_jax.chain(siren(quantile=0.0))
+  now, then = method.needs
+  nats = jnp.array([[1.0, 3.0], [2.0, 4.0], [0.0, 90.0]])
+  rollout = common.batch(
+    0 * nats,
+    None,
+    np.ones((3, 2)),
+    source=np.array([0, 0, 1]),
+    stats={then.key: nats},
+  )
+  clock = Clock(0, 0, jax.random.key(0))
+  state = method.init(rollout)
+  rollout, state = rlvr_jax.prepare(method)(rollout, state, clock)
+  stats = {LOGP.key: rollout.old_logp, now.key: nats}
+  loss, (_, metrics) = rlvr_jax.loss(method)(stats, rollout, state, clock)
+  assert metrics["siren/entropy"] == metrics["siren/anchor"] == 3.5
+  assert metrics["siren/selected_fraction"] == 0.5
+  assert loss == 0
 
 
 def test_at_the_anchor_there_is_no_loss_and_no_gradient():

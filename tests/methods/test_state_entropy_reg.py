@@ -1,12 +1,14 @@
 """State entropy: which responses are paid, and how much."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import rlvr_jax
 from golden_adapters import common
-from rlvr_jax.methods.state_entropy_reg import state_entropy_reg
+from rlvr_jax.methods.dr_grpo import dr_grpo
+from rlvr_jax.methods.state_entropy_reg import BLOCK, state_entropy_reg
 from rlvr_jax.stats import Features
 from rlvr_jax.types import Clock, Need
 
@@ -18,9 +20,9 @@ SAME, APART = (1.0, 0.0), (-1.0, 0.5)
 
 def prepared(states, step=0, mask=None, group=None, reward=None, **parameters):
   """The batch after the method; states is [B, T, 2] or [B, 2]."""
-  states = np.asarray(states, np.float32)
+  states = jnp.asarray(states, jnp.float32)
   if states.ndim == 2:
-    states = np.repeat(states[:, None], 2, axis=1)
+    states = jnp.repeat(states[:, None], 2, axis=1)
   size = states.shape[-1]
   how = dict(gate="all", coef_start=1.0, coef_end=1.0, size=size)
   method = state_entropy_reg(**how | parameters)
@@ -162,6 +164,52 @@ def test_later_chunks_are_discounted():
   whole = prepared(states, **how).metrics
   name = "state_entropy_reg/bonus"
   np.testing.assert_allclose(found[name], whole[name] / 2, rtol=1e-6)
+
+
+def test_all_right_groups_move_by_the_coefficient_under_dr_grpo():
+  states = np.random.default_rng(0).normal(size=(6, 2, 2)).astype(np.float32)
+  ones = np.ones((6, 2))
+  key = Need(Features(2), when="rollout").key
+  batch = common.batch(
+    0 * ones, None, ones, reward=np.ones(6), stats={key: states}
+  )
+  found = [
+    np.asarray(
+      common.prepared(
+        rlvr_jax.chain(
+          state_entropy_reg(coef_start=c, coef_end=c, size=2), dr_grpo()
+        ),
+        batch,
+      ).advantages
+    )
+    for c in (0.125, 1.0)
+  ]
+  assert np.abs(found[1]).max() > 0.5
+  np.testing.assert_allclose(found[0], found[1] / 8, atol=1e-6)
+
+
+def test_of_many_particles_distances_are_made_in_blocks():
+  rows = BLOCK + 44
+  dice = np.random.default_rng(0)
+  group = dice.integers(0, 3, rows)
+  points = dice.normal(size=(rows, 2)).astype(np.float32)
+  how = dict(group=group, neighbour=3)
+  found = prepared(points, **how).metrics["state_entropy_reg/bonus"]
+  unit = points - points.mean(axis=0)
+  unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+  apart = np.linalg.norm(unit[:, None] - unit[None], axis=-1)
+  apart[group[:, None] != group[None]] = np.inf
+  want = np.log1p(np.sort(apart, axis=1)[:, 3])  # the first one is itself
+  np.testing.assert_allclose(found, want.mean(), rtol=1e-4)
+
+  def sizes(jaxpr):
+    for equation in jaxpr.eqns:
+      yield from (v.aval.size for v in equation.outvars)
+      for inner in jax.core.jaxprs_in_params(equation.params):
+        yield from sizes(inner)
+
+  traced = jax.make_jaxpr(lambda p: prepared(p, **how).reward)
+  assert max(sizes(traced(points).jaxpr)) < rows**2
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,27 @@ def test_the_mean_is_of_the_group_then_of_the_batch_then_the_value_itself():
   np.testing.assert_allclose(alone, np.zeros((1, 3)), atol=1e-6)
 
 
+@pytest.mark.parametrize("normalize", [False, True])
+def test_rows_without_a_group_have_no_advantage_and_move_no_mean(normalize):
+  # Alone in their groups, so that the mean is that of the minibatch.
+  entropy = np.float32([[0, 1, 0], [0, 3, 0], [0, 8, 0]])
+  mask = np.array([[1, 1, 0]] * 3)
+
+  def slope(rows):
+    rollout = common.batch(0 * entropy[:rows], None, mask[:rows])
+    group = jnp.array([0, 1, -1])[:rows]
+    found = common.loss_and_grad(
+      tecrl(gamma=1.0, normalize=normalize, **ONE),
+      rollout.replace(group=group),
+      0 * entropy[:rows],
+      stats={ENTROPY.key: entropy[:rows]},
+    )[1]
+    return np.asarray(found) * mask[:rows].sum()
+
+  np.testing.assert_allclose(slope(3)[:2], slope(2), atol=1e-6)
+  assert slope(2).any() and not slope(3)[2].any()
+
+
 def test_normalized_entropy_advantages_have_unit_deviation():
   entropy = np.float32([[0, 1, 2, 0], [0, 5, 1, 0], [0, 2, 9, 0]])
   found = advantages(entropy, group=[0, 0, 0], gamma=1.0, normalize=True)
@@ -173,6 +194,22 @@ def test_below_the_budget_the_coefficient_rises_one_step_later():
   assert budgets == [1.0] * 4
 
 
+@pytest.mark.parametrize("per_token", [True, False])
+def test_the_whole_first_entropy_is_a_budget_that_it_meets(per_token):
+  # Rows of different lengths, so that means of tokens and of rows differ.
+  nats = np.float32([[1, 2, 4], [3, 0, 0]])
+  mask = np.array([[1, 1, 1], [1, 0, 0]])
+  rollout = common.batch(
+    0 * nats, None, mask, stats={ROLLOUT_ENTROPY.key: nats}
+  )
+  method = tecrl(gamma=0.5, share=1.0, per_token=per_token)
+  metrics = common.prepared(method, rollout).metrics
+  assert metrics["tecrl/trajectory_entropy"] > 0
+  np.testing.assert_allclose(
+    metrics["tecrl/budget"], metrics["tecrl/trajectory_entropy"], rtol=1e-6
+  )
+
+
 def test_the_coefficient_stays_in_its_range():
   bounds = dict(coef_initial=0.25, coef_min=0.125, coef_max=0.5)
   found = run([0.0, 0.0, 9.0, 9.0], target_entropy=2.0, rate=10.0, **bounds)
@@ -202,6 +239,7 @@ def test_the_entropy_of_a_trajectory_is_discounted_and_free_of_its_length():
     {"target_entropy": -1.0},
     {"rate": -1.0},
     {"coef_initial": 1.0},
+    {"coef_initial": 0.0},
     {"coef_min": 1.0},
   ],
 )

@@ -36,6 +36,17 @@ def test_the_likeliest_answer_loses_most_and_wrong_ones_stay_at_zero():
   np.testing.assert_allclose(rank, want, rtol=1e-6)
 
 
+def test_a_response_without_tokens_has_no_rank():
+  rollout = common.batch(OLD, None, MASK, reward=np.ones(5), group=GROUP)
+  empty = rollout.replace(mask=rollout.mask.at[2].set(False))
+  found = common.prepared(unlikeliness(discount=0.6), empty)
+  # Ranks 2, 1 and 0 of the three others.
+  want = [1 - 0.6 * 2 / 3, 1 - 0.6 / 3, 1, 1, 1]
+  np.testing.assert_allclose(found.reward, want, rtol=1e-6)
+  factor = found.metrics["unlikeliness/factor"]
+  np.testing.assert_allclose(factor, (0.6 + 0.8 + 1 + 1) / 4, rtol=1e-6)
+
+
 def test_without_a_discount_it_is_grpo():
   reward = [1, 0, 0, 1, 1]
   rollout = common.batch(OLD, None, MASK, reward=reward, group=GROUP)

@@ -36,7 +36,12 @@ ROWS = (
       "value": "code",
     },
   ),
-  Row("overlong_shaping", {"buffer": 4, "factor": 0.5}, {"factor": 0.0}),
+  Row(
+    "overlong_shaping",
+    {"buffer": 4, "factor": 0.5},
+    {"buffer": 4, "factor": 0.0},
+  ),
+  Row("overlong_shaping", {"mode": "mask", "max_length": 5}),
   Row("group_filter", {}),
   Row("group_filter", {"metric": "reward"}),
   Row("rollout_correction", {"high": 1.5}, {"level": None}),
@@ -51,6 +56,7 @@ ROWS = (
       "max_log_ratio": None,
       "rejection": "token_k1, seq_max_k3",
       "rejection_thresholds": "0.5_2, 0.3",
+      "sequence_mask_delta": 0.0,
     },
   ),
 )
