@@ -72,3 +72,7 @@ def config(recipe: Recipe, arg: str | None) -> ConfigDict:
 def _fill(c: ConfigDict, recipe: Recipe, values: Values) -> None:
   c.chain, c.label = recipe.chain, recipe.name
   c.update_from_flattened_dict(values)
+  for name in recipe.chain:
+    # A schedule lasts as long as the run, unless it says otherwise.
+    if "steps" in c[name] and f"{name}.steps" not in values:
+      c[name].steps = c.steps

@@ -31,9 +31,7 @@ def _seeds() -> list[int]:
 def main() -> None:
   """Runs `training.compare.compare`."""
   make = compare.maker(flags.FLAGS["config"])
-  compare.compare(
-    make, _METHODS.value, _seeds(), _WORKDIR.value, _TITLE.value
-  )
+  compare.compare(make, _METHODS.value, _seeds(), _WORKDIR.value, _TITLE.value)
 
 
 if __name__ == "__main__":

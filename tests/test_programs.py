@@ -333,7 +333,7 @@ def test_metrics_of_a_step_are_means_extremes_or_the_first_update_s():
   [
     (("grpo", "steer", "entropy_bonus"), {}, 0, 0),
     (("grpo", "kl_penalty"), {}, 1, 0),
-    (("grpo", "aepo"), {}, 0, 32),
+    (("grpo", "aepo"), {}, 0, 8),
     (("grpo",), {"rescore": True}, 1, 0),
   ],
 )

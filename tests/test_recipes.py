@@ -9,6 +9,7 @@ import pytest
 from configs import recipe
 from rlvr_jax import methods
 from rlvr_jax.training import config as config_lib
+from rlvr_jax.training import hyper
 
 HEADINGS = ("Paper", "Command", "Hardware", "Time", "Published", "Expect")
 
@@ -38,6 +39,15 @@ def test_a_method_s_file_gives_sound_configurations(name, arg):
   config = module.get_config(arg)
   config_lib.check(config)
   assert config.label == name
+
+
+@pytest.mark.parametrize("arg", [None, "runlocal"])
+@pytest.mark.parametrize(
+  "name", [n for n in methods.CATALOGUE if "steps" in hyper.of(n)]
+)
+def test_a_schedule_over_the_run_is_as_long_as_the_run(name, arg):
+  config = recipe.config(recipe.of(name), arg)
+  assert config[name].steps == config.steps
 
 
 def test_a_recipe_of_no_method_is_refused_with_the_nearest_name():

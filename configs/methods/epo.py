@@ -33,7 +33,6 @@ RECIPE = recipe.Recipe(
     "epo.low": 0.0,
     "epo.high": 2.0,
     "epo.gamma": 3.0,
-    "epo.steps": 150,
     "kl_penalty.coef": 0.01,
     "loss.aggregation": "seq-mean-token-mean",
     "rollout.prompts": 16,
@@ -48,7 +47,6 @@ RECIPE = recipe.Recipe(
     "epo.coef": 0.02,
     "epo.low": 0.5,
     "epo.high": 1.5,
-    "epo.steps": 100,
   },
 )
 

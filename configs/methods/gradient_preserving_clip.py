@@ -23,13 +23,13 @@ RECIPE = recipe.Recipe(
   published={
     "steps": 400,
     "gradient_preserving_clip.strategy": "id",
-    "gradient_preserving_clip.steps": 400,
+    "steps": 400,
     "rollout.prompts": 512,
     "rollout.per_prompt": 8,
     "rollout.temperature": 1.0,
     "optimizer.learning_rate": 1e-06,
   },
-  small={"gradient_preserving_clip.steps": 100},
+  small={},
 )
 
 

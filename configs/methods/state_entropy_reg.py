@@ -26,14 +26,12 @@ RECIPE = recipe.Recipe(
     "state_entropy_reg.neighbour": 3,
     "state_entropy_reg.coef_start": 0.05,
     "state_entropy_reg.coef_end": 0.01,
-    "state_entropy_reg.steps": 200,
     "state_entropy_reg.size": 64,
     "optimizer.learning_rate": 1e-06,
   },
   small={
     "state_entropy_reg.coef_start": 0.3,
     "state_entropy_reg.coef_end": 0.1,
-    "state_entropy_reg.steps": 100,
   },
 )
 

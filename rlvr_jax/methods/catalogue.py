@@ -252,9 +252,7 @@ CATALOGUE: dict[str, Entry] = {
   "state_entropy_reg": Entry(
     state_entropy_reg, "reward", "State Entropy Regularization", "2506.07085"
   ),
-  "copo": Entry(
-    copo, "surrogate", "COPO: consistency-aware", "2508.04138"
-  ),
+  "copo": Entry(copo, "surrogate", "COPO: consistency-aware", "2508.04138"),
   "one_shot_rlvr": Entry(
     one_shot_rlvr, "regularizer", "RL with One Training Example", "2504.20571"
   ),
@@ -267,7 +265,5 @@ CATALOGUE: dict[str, Entry] = {
   "action_redundancy": Entry(
     action_redundancy, "reward", "Action Redundancy in RL", "2102.11329"
   ),
-  "hapo": Entry(
-    hapo, "clip", "HAPO: heterogeneous tokens", "2509.16591"
-  ),
+  "hapo": Entry(hapo, "clip", "HAPO: heterogeneous tokens", "2509.16591"),
 }
