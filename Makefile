@@ -20,10 +20,10 @@ quickstart: $(VENV)/.installed
 test: $(VENV)/.installed
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(RUN) -m pytest -q -n 2 tests
+	$(RUN) -m pytest -q -n 2 --dist loadgroup tests
 
 test-long: $(VENV)/.installed
-	$(RUN) -m pytest -q -m long tests
+	$(RUN) -m pytest -q -n 2 -m long tests
 
 docs: $(VENV)/.installed
 	$(RUN) -m experiments.write_tables

@@ -54,6 +54,13 @@ def _no_traces_of_other_tests():
   chex.clear_trace_counter()
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _no_programs_of_other_modules():
+  # A process that holds thousands of compiled programs runs out of mappings.
+  yield
+  jax.clear_caches()
+
+
 @pytest.fixture(scope="module")
 def quick_compile():
   """For tests that compile much and compute little."""

@@ -161,6 +161,7 @@ DEPENDENT = [
   ("unused hyper-parameters", "chain of nothing"),
   ("unknown aggregation", "scale that nobody reads"),
   ("unknown task", "task option out of range"),
+  ("group that does not divide", "slices that do not divide"),
   ("unknown task", "unknown task option"),
   ("unknown task", "task option of another type"),
 ]

@@ -23,7 +23,6 @@ RECIPE = recipe.Recipe(
   published={
     "steps": 400,
     "gradient_preserving_clip.strategy": "id",
-    "steps": 400,
     "rollout.prompts": 512,
     "rollout.per_prompt": 8,
     "rollout.temperature": 1.0,
