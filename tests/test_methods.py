@@ -58,15 +58,20 @@ def one_row_at_a_time():
   return begin
 
 
-# The laws of a row share what they compile: one after the other, in one worker.
+def marked(row):
+  """The laws of a row share what they compile: they run in one worker.
+
+  The first row of a method is tried with every change, the others by
+  `make test-long`.
+  """
+  marks = [pytest.mark.xdist_group(row.id)]
+  if row is not FIRST[row.name]:
+    marks.append(pytest.mark.long)
+  return pytest.param(row, id=row.id, marks=marks)
+
+
 @pytest.mark.parametrize("law", laws.LAWS, ids=lambda law: law.__name__)
-@pytest.mark.parametrize(
-  "row",
-  [
-    pytest.param(row, id=row.id, marks=pytest.mark.xdist_group(row.id))
-    for row in TABLE
-  ],
-)
+@pytest.mark.parametrize("row", map(marked, TABLE))
 def test_the_method_keeps_the_law(law, row, subjects, one_row_at_a_time):
   one_row_at_a_time(row)
   law(subjects[row.id])
