@@ -36,7 +36,8 @@ def test_the_schedule_has_its_known_values():
 def test_the_flow_is_the_limit_of_small_steps(power, initial):
   want = integrate(power, 3.0, initial)
   found = md.flow(VALUES, 3.0, initial, power)
-  np.testing.assert_allclose(found, want, rtol=1e-3)
+  # 20000 steps leave 2e-5.
+  np.testing.assert_allclose(found, want, rtol=1e-4)
 
 
 def test_the_constant_flow_tends_to_the_regularised_optimum():

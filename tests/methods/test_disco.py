@@ -74,6 +74,7 @@ def test_one_wrong_answer_or_a_hot_maximum_is_the_mean_over_wrong_ones():
   _, soft, _ = outcome(logp, old, tau=1e4, **FREE)
   _, sharp, _ = outcome(logp, old, tau=0.1, **FREE)
   _, plain, _ = outcome(logp, old, form="disco_b", **FREE)
+  # At a finite tau the two differ by the order of s / tau.
   np.testing.assert_allclose(soft, plain, rtol=1e-3, atol=1e-7)
   np.testing.assert_allclose(sharp[3:], plain[3:], rtol=1e-6)
   assert (np.abs(np.asarray(sharp - plain)[1:3, 0]) > 0.01).all()
@@ -90,6 +91,7 @@ def test_the_constraint_is_a_square_above_delta(estimator):
   np.testing.assert_allclose(metrics["disco/kl"], kl, rtol=1e-4)
   assert metrics["disco/over_delta"] == 1
   want = 50 / 2 * (kl / 2) ** 2
+  # Differences of nearly equal float32 numbers, here and below.
   np.testing.assert_allclose(bound - free, want, rtol=1e-3)
   slope = {"k1": -1.0, "k3": np.exp(-0.1) - 1}[estimator]
   want = 50 * kl / 2 * slope / LENGTHS.sum()

@@ -83,7 +83,8 @@ def test_values_that_explain_all_returns_leave_no_advantage():
   assert first.metrics["gae/explained_variance"] == 0
   assert second.metrics["gae/explained_variance"] > 0.999
   mean = np.broadcast_to(REWARD[:, None], MASK.shape)[MASK].mean()
-  np.testing.assert_allclose(second.metrics["gae/value"], mean, rtol=1e-3)
+  # The ridge and float32 normal equations leave a little.
+  np.testing.assert_allclose(second.metrics["gae/value"], mean, rtol=1e-4)
 
 
 def test_old_steps_fade_from_the_statistics():
