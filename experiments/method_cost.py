@@ -27,9 +27,9 @@ def main() -> None:
   make = compare.maker(flags.FLAGS["config"])
   given = _METHODS.value
   names = list(methods.CATALOGUE) if given == ["all"] else given
-  rows = []
+  rows, baseline = [], cost.Bench(make("grpo"))
   for name in tqdm.tqdm(names):
-    found = cost.measure(make(name), make("grpo"), _ROUNDS.value)
+    found = cost.measure(make(name), baseline, _ROUNDS.value)
     rows.append([name, *found])
   heads = ["method", "update (s)", "to GRPO's", "extra passes", "extra rows"]
   form = ("", ".4f", ".3f", ".0f", ".0f")

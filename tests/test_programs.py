@@ -34,6 +34,11 @@ def others(size=6):
 
 
 OTHERS = others()
+# Three of them in `make test`, all in `make test-long`.
+SOME_LONG = [
+  pytest.param(c, marks=[pytest.mark.long] * (i > 2), id="+".join(c))
+  for i, c in enumerate(OTHERS)
+]
 SGD = optax.sgd(1.0)  # parameters then move by exactly the gradient
 
 
@@ -69,7 +74,7 @@ def test_every_method_is_in_one_of_the_chains():
   assert tried == set(methods.CATALOGUE)
 
 
-@pytest.mark.parametrize("names", OTHERS, ids="+".join)
+@pytest.mark.parametrize("names", SOME_LONG)
 def test_slices_and_devices_change_no_gradient_of_any_method(names):
   want = moved(runs.programs(*names, tx=SGD))[0]
   p = runs.programs(*names, tx=SGD, slices=2, devices=2, shape=dict(data=2))

@@ -80,7 +80,12 @@ def assert_same(one, other):
 
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory):
-  return tmp_path_factory.mktemp("data")
+  programs = os.fspath(tmp_path_factory.mktemp("programs"))
+  with pytest.MonkeyPatch.context() as patch:
+    # The processes share what one of them has compiled.
+    patch.setenv("JAX_COMPILATION_CACHE_DIR", programs)
+    patch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    yield tmp_path_factory.mktemp("data")
 
 
 def test_a_run_killed_at_a_random_moment_ends_the_same(tmp_path, data_dir):

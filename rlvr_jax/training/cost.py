@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from rlvr_jax.training.build import Run, build
+from rlvr_jax.training.build import build
 from rlvr_jax.training.host import annotate, encoded
 from rlvr_jax.training.state import TrainState
 from rlvr_jax.types import PyTree, TokenBatch
@@ -26,11 +26,15 @@ class Cost(NamedTuple):
   extra_rows: float
 
 
-class _Bench:
-  """A run whose updates can be timed one by one, on random rewards."""
+class Bench:
+  """A run whose updates can be timed one by one, on random rewards.
 
-  def __init__(self, run: Run):
-    self.run = run
+  Args:
+    config: of the run.
+  """
+
+  def __init__(self, config: ConfigDict):
+    self.run = run = build(config)
     init = run.programs.init_state
     self.ref = run.programs.model.init(run.key)
     self.state: TrainState = jax.jit(init)(run.key, self.ref)
@@ -53,6 +57,7 @@ class _Bench:
     return self.ref if self.run.programs.needs_params("ref") else None
 
   def seconds(self) -> float:
+    """Makes one update and returns what it took, seconds."""
     began = time.perf_counter()
     self.state, numbers = self.run.programs.update(
       self.state, self._ref(), self.batch, 0
@@ -61,23 +66,24 @@ class _Bench:
     return time.perf_counter() - began
 
 
-def measure(config: ConfigDict, baseline: ConfigDict, rounds: int) -> Cost:
+def measure(config: ConfigDict, baseline: Bench, rounds: int) -> Cost:
   """Times the updates of a run in turns with those of another.
 
   Args:
     config: of the run; takes the prompts, responses and minibatches of the
       other, so that an update is of as many rows.
-    baseline: of the run it is compared with.
+    baseline: the run it is compared with.
     rounds: updates of each.
 
   Returns:
     A Cost.
   """
-  config = config.copy_and_resolve_references()
-  config.train.updates = baseline.train.updates
-  config.rollout.update(baseline.rollout)
-  one, other = _Bench(build(config)), _Bench(build(baseline))
-  times = np.array([[b.seconds() for b in (one, other)] for _ in range(rounds)])
-  ratio = np.median(times[:, 0] / times[:, 1])
+  config, other = config.copy_and_resolve_references(), baseline.run.config
+  config.train.updates = other.train.updates
+  config.rollout.update(other.rollout)
+  one = Bench(config)
+  turns = [(one.seconds(), baseline.seconds()) for _ in range(rounds)]
+  seconds, others = np.array(turns).T
+  ratio = np.median(seconds / others)
   extra = one.run.programs.cost()
-  return Cost(float(np.median(times[:, 0])), float(ratio), *extra.values())
+  return Cost(float(np.median(seconds)), float(ratio), *extra.values())
