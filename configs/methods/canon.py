@@ -11,8 +11,7 @@ Published: Qwen2.5-Math-7B, the variant Inter by entropy, 512 prompts with 16
            and 0.28, sums over tokens divided by the length limit of 8192 (times
            the 512 rows of an update).
 Expect:    canon/reward_gap is below 0 at first: the more certain half earns
-           more. Its right answers get the larger advantages, so the entropy
-           falls faster than with dr_grpo.
+           more. The entropy falls as with GRPO, to 0.1 nats.
 """
 
 from ml_collections import ConfigDict

@@ -10,7 +10,7 @@ Published: Qwen2.5-7B and 32B on DAPO-Math, 2e-4 of the tokens, window 1 to 5,
            clip bounds of 1, 256 prompts with 8 responses, 8 updates, learning
            rate 5e-7 (7B; 1e-6 for 32B), no weight decay.
 Expect:    with 2e-4 of so few tokens about one token a minibatch is dropped,
-           and the entropy falls nearly as with GRPO.
+           and nothing is held: the entropy falls as with GRPO, or deeper.
 """
 
 from ml_collections import ConfigDict

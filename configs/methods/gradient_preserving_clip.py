@@ -9,8 +9,8 @@ Hardware:  2 CPU cores
 Time:      3 minutes, 2 of them for the warm start
 Published: "id" over 400 steps of 512 prompts with 8 responses, AdamW at 1e-6,
            sampled at temperature 1 (second hand; the paper has no code).
-Expect:    in the first half the entropy falls slower than with GRPO, under an
-           upper bound of 0.25 to 0.5; in the second half it falls on.
+Expect:    the entropy falls as with GRPO for 20 steps, then faster, to 0.02
+           nats.
 """
 
 from ml_collections import ConfigDict

@@ -9,7 +9,8 @@ Time:      3 minutes, 2 of them for the warm start
 Published: k3 with coefficient 0.01 in the code of AEPO, where it is switched
            on, with 512 prompts of 5 responses, 4 updates and learning rate
            1e-6. The papers on entropy leave it off.
-Expect:    the entropy falls less deep, the stronger the penalty.
+Expect:    the entropy stays near 0.7 nats, and 13 or 14 distinct right answers
+           are left of 16; the stronger the penalty, the less it falls.
 """
 
 from ml_collections import ConfigDict

@@ -8,7 +8,8 @@ Hardware:  2 CPU cores
 Time:      3 minutes, 2 of them for the warm start
 Published: DAPO: Qwen2.5-32B on DAPO-Math-17k, bounds 0.2 and 0.28, dual clip
            10, 512 prompts with 16 responses, 16 updates, learning rate 1e-6.
-Expect:    the entropy falls slower than with GRPO's symmetric bounds.
+Expect:    with the upper bound at 1.28 the entropy does not fall slower than
+           with GRPO's symmetric bounds but deeper, to 0.03 nats.
 """
 
 from ml_collections import ConfigDict

@@ -10,9 +10,9 @@ Time:      3 minutes, 2 of them for the warm start
 Published: Qwen2.5-Math-7B, target 0.2 nats, weight from 0 by 0.05 a step, 1
            update per rollout (paper, second hand). Learning rate, prompts and
            responses are not known: 1e-6, 512 and 8, as DAPO's.
-Expect:    the weight climbs to 1 within ten steps; once the entropy is below
-           0.3 it swings between 0 and 1, and the entropy stays several times
-           above that of GRPO.
+Expect:    the weight climbs to 1 within ten steps and goes to 0 once the
+           entropy is below 0.3; it does not come back, and the entropy ends
+           below that of GRPO, at 0.06 nats.
 """
 
 from ml_collections import ConfigDict

@@ -10,8 +10,8 @@ Published: 8 or 16 responses a prompt on GRPO without deviation; its strength is
            not known here; the closed form, 0.5 and the learning rate of 1e-6
            are our choice.
 Expect:    seed_grpo/factor begins near 0.5, as nearly all answers differ, and
-           rises towards 1 as the policy settles on one; the entropy falls
-           slower than with dr_grpo.
+           rises to 1 as the policy settles on one; the entropy ends as with
+           dr_grpo, at 0.02 nats.
 """
 
 from ml_collections import ConfigDict

@@ -9,9 +9,11 @@ Time:      3 minutes, 2 of them for the warm start
 Published: 8 prompts with 64 votes, the first 32 of which train, an update for
            each prompt, learning rate 5e-7. Left out: its cosine decay after
            3 % of warm-up (the decay here is linear, and off), and the KL term.
-Expect:    ttrl/majority_fraction rises to nearly 1 and the entropy falls to
-           nearly 0 faster than with GRPO: one answer is left of many right
-           ones, and it is right as often as ttrl/label_accuracy says.
+Expect:    this task has many right answers, so votes are split and the majority
+           is one answer of many: all others are punished, right ones too. The
+           entropy falls to nearly 0 faster than with GRPO, ttrl/label_accuracy
+           from 0.7 to 0.14, and pass@1 with it. The method is for problems with
+           one right answer.
 """
 
 from ml_collections import ConfigDict

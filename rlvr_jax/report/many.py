@@ -63,7 +63,8 @@ def multiples(
     )
     if targets:
       mark_target(axes, groups[label], colours[label], text=False)
-    axes.set_title(style.plain(label), fontsize=8, pad=3)
+    size = min(8.0, 200 / len(label))  # a long name must not reach the next
+    axes.set_title(style.plain(label), fontsize=size, pad=3)
   return figure
 
 
