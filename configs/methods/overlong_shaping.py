@@ -20,25 +20,11 @@ Expect:    responses shorten from 6.0 to 5.4 tokens and 0.02 of them are
 from ml_collections import ConfigDict
 
 from configs import recipe
+from configs.methods import group_filter
 
-RECIPE = recipe.Recipe(
+# Both are parts of DAPO and are published with it.
+RECIPE = group_filter.RECIPE._replace(
   name="overlong_shaping",
-  chain=("group_filter", "overlong_shaping", "grpo", "ppo_clip"),
-  published={
-    "overlong_shaping.max_length": 20480,
-    "overlong_shaping.buffer": 4096,
-    "overlong_shaping.factor": 0.5,
-    "ppo_clip.low": 0.2,
-    "ppo_clip.high": 0.28,
-    "ppo_clip.dual": 10.0,
-    "loss.aggregation": "token-mean",
-    "rollout.prompts": 512,
-    "rollout.per_prompt": 16,
-    "rollout.max_response": 20480,
-    "train.updates": 16,
-    "optimizer.learning_rate": 1e-06,
-    "optimizer.warmup": 20,
-  },
   # Of 8 tokens the last 4; right answers of any length stay above wrong ones.
   small={
     "ppo_clip.high": 0.28,
