@@ -20,7 +20,7 @@ def test_a_deeper_model_costs_more_and_nothing_beside(grpo):
   deep = config.copy_and_resolve_references()
   deep.model.layers = 12
   found = cost.measure(deep, bench, rounds=5)
-  assert found.seconds > 0 and found.ratio > 1.2
+  assert found.ratio > 1.2
   assert found.extra_passes == found.extra_rows == 0
 
 

@@ -23,7 +23,7 @@ RECIPE = recipe.Recipe(
     "rollout.per_prompt": 8,
     "optimizer.learning_rate": 1e-06,
   },
-  small={},
+  small={"train.updates": 1},
 )
 
 

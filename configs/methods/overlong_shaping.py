@@ -13,8 +13,7 @@ Published: Qwen2.5-32B, limit 20480 with a buffer of 4096 tokens, bounds 0.2 and
            and -1, here 1 and 0, so the punishment of 1 is halved.
 Expect:    responses shorten from 6.0 to 5.4 tokens and 0.02 of them are
            punished at the end; only few answers are that short, so the entropy
-           falls to 0.03 nats, below that of GRPO, and pass@1 ends a little
-           lower.
+           falls to 0.03 nats, below that of GRPO.
 """
 
 from ml_collections import ConfigDict
