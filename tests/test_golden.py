@@ -19,7 +19,6 @@ NOT_YET = frozenset(
     "ares",
     "arpo",
     "branching_sampler",
-    "covariance_kernel",
     "cure",
     "empo",
     "entropy_block_pruning",

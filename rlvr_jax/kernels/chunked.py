@@ -1,0 +1,72 @@
+"""Token statistics in plain XLA: any backend, bounded memory."""
+
+from collections.abc import Collection
+
+from rlvr_jax.kernels import pullback, sums, walk
+from rlvr_jax.kernels.logits import Form, Tokens
+from rlvr_jax.kernels.pullback import Factors
+from rlvr_jax.kernels.sums import Sums
+from rlvr_jax.kernels.walk import Blocks, Source
+from rlvr_jax.types import Array
+
+
+def forward(
+  tokens: Tokens,
+  weights: Array,
+  form: Form,
+  outputs: Collection[str],
+  blocks: Blocks,
+) -> Sums:
+  """The sums over all columns of the weights.
+
+  Args:
+    tokens: N of them.
+    weights: f[V, D], or [D, V] as the form says.
+    form: of the logits.
+    outputs: names of the moments that will be asked.
+    blocks: sizes.
+
+  Returns:
+    Sums, f32[N, 1] each.
+  """
+
+  def add(total, blocks, target):
+    (b,) = blocks
+    return sums.merge(total, sums.of_block(b.z, b.column == target, outputs))
+
+  start = lambda target: sums.start(target.shape, outputs)
+  source = Source(tokens.hidden, weights)
+  return walk.fold(
+    add, start, (source,), tokens.inverse, tokens.target, form, blocks
+  )
+
+
+def backward(
+  tokens: Tokens,
+  weights: Array,
+  form: Form,
+  factors: Factors,
+  blocks: Blocks,
+) -> tuple[Array, Array]:
+  """The gradient by hidden states and weights.
+
+  Args:
+    tokens: N of them.
+    weights: f[V, D], or [D, V] as the form says.
+    form: of the logits.
+    factors: of the pullback.
+    blocks: sizes.
+
+  Returns:
+    f32[N, D] and f32 of the shape of the weights.
+  """
+
+  def cotangent(blocks, known):
+    (b,), (target, factors) = blocks, known
+    return (pullback.of_block(b.z, b.column == target, factors),)
+
+  source, known = Source(tokens.hidden, weights), (tokens.target, factors)
+  (found,) = walk.pull(
+    cotangent, (source,), tokens.inverse, known, form, blocks
+  )
+  return found.hidden, found.weights

@@ -1,0 +1,105 @@
+"""The implementations of the sweep over the vocabulary, by name."""
+
+from typing import NamedTuple
+
+import jax
+from absl import logging
+
+from rlvr_jax.kernels import chunked, pallas_gpu, pallas_tpu, sharded
+from rlvr_jax.kernels.logits import Form, Tokens
+from rlvr_jax.kernels.pullback import Factors
+from rlvr_jax.kernels.sharded import Layout
+from rlvr_jax.kernels.sums import Sums
+from rlvr_jax.types import Array
+
+_MODULES = {
+  "chunked": chunked,
+  "pallas_tpu": pallas_tpu,
+  "pallas_gpu": pallas_gpu,
+}
+NAMES = ("reference", *_MODULES)
+Blocks = chunked.Blocks | pallas_tpu.Blocks | pallas_gpu.Blocks
+
+
+class Engine(NamedTuple):
+  """A sweep whose sizes are settled; hashable."""
+
+  name: str
+  form: Form
+  outputs: tuple[str, ...]
+  blocks: Blocks
+  layout: Layout | None
+
+  def forward(self, tokens: Tokens, weights: Array) -> Sums:
+    """Sums f32[N, 1] over the vocabulary of all devices."""
+    run = _MODULES[self.name].forward
+
+    def one(tokens, weights):
+      return run(tokens, weights, self.form, self.outputs, self.blocks)
+
+    if self.layout is None:
+      return one(tokens, weights)
+    return sharded.forward(self.layout, one, tokens, weights, self.form)
+
+  def backward(
+    self, tokens: Tokens, weights: Array, factors: Factors
+  ) -> tuple[Array, Array]:
+    """The gradient by hidden states and weights, each in its layout."""
+    run = _MODULES[self.name].backward
+
+    def one(tokens, weights, factors):
+      return run(tokens, weights, self.form, factors, self.blocks)
+
+    if self.layout is None:
+      return one(tokens, weights, factors)
+    return sharded.backward(
+      self.layout, one, tokens, weights, self.form, factors
+    )
+
+
+def make(
+  name: str,
+  form: Form,
+  outputs: tuple[str, ...],
+  blocks: Blocks | None,
+  rows: int | None,
+  layout: Layout | None,
+) -> Engine:
+  """The engine of that name.
+
+  Raises:
+    ValueError: no such name, or blocks of another one.
+  """
+  if name not in _MODULES:
+    raise ValueError(
+      f"token_statistics has no implementation {name!r}; choose from {NAMES}."
+    )
+  kind = _MODULES[name].Blocks
+  if blocks is not None and not isinstance(blocks, kind):
+    raise ValueError(
+      f"the implementation {name!r} got blocks = {blocks!r}; give "
+      f"{kind.__module__}.Blocks, or None."
+    )
+  blocks = blocks or kind()
+  if rows is not None:
+    blocks = blocks.at_most(rows)
+  return Engine(name, form, outputs, blocks, layout)
+
+
+def best() -> str:
+  """The fastest implementation that the default backend can run."""
+  backend = jax.default_backend()
+  if backend == "tpu":
+    return "pallas_tpu"
+  if backend == "gpu":
+    capability = getattr(jax.devices()[0], "compute_capability", "none")
+    if capability[:1].isdigit() and float(capability) >= 8:
+      return "pallas_gpu"
+    logging.log_first_n(
+      logging.WARNING,
+      "token_statistics: 'pallas_gpu' wants compute capability 8.0, this GPU "
+      "has %s; 'chunked' is used instead.",
+      1,
+      capability,
+    )
+  return "chunked"

@@ -1,0 +1,295 @@
+"""Token statistics as Pallas kernels for TPU, by Mosaic.
+
+A tile of logits is one matrix product in VMEM and never leaves it. Forward,
+each of the 128 lanes keeps running sums of its own columns; they are merged
+once, behind the last tile. Backward, one kernel walks the vocabulary for the
+gradient of the hidden states and another the tokens for that of the weights.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Collection
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.experimental import pallas as pl
+from jax.experimental.pallas import tpu as pltpu
+
+from rlvr_jax.kernels import pullback, sums
+from rlvr_jax.kernels.logits import Form, Tokens
+from rlvr_jax.kernels.pullback import Factors
+from rlvr_jax.kernels.sums import NOTHING, Sums
+from rlvr_jax.types import Array, PyTree
+
+LANES = 128
+# For tests: memory that nobody wrote is NaN, in tiles and beyond the arrays.
+NAN_FILLED = pltpu.InterpretParams(
+  uninitialized_memory="nan", out_of_bounds_reads="uninitialized"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Blocks:
+  """Sizes of a tile of logits.
+
+  Attributes:
+    rows: tokens, a multiple of 8.
+    columns: of the vocabulary, a multiple of 128.
+    vmem: bytes of VMEM a kernel may take; None for the compiler's default.
+    interpret: pltpu.InterpretParams to run without a TPU, for tests.
+  """
+
+  rows: int = 512
+  columns: int = 1024
+  vmem: int | None = None
+  interpret: pltpu.InterpretParams | None = None
+
+  def at_most(self, rows: int) -> "Blocks":
+    """Itself: logits exist in a tile only."""
+    del rows
+    return self
+
+  def options(self, *order: str) -> dict[str, object]:
+    """Arguments of `pallas_call`; the order of the grid's two axes."""
+    params = pltpu.CompilerParams(
+      dimension_semantics=order, vmem_limit_bytes=self.vmem
+    )
+    return dict(compiler_params=params, interpret=self.interpret or False)
+
+
+class _Sizes(NamedTuple):
+  """Of a call."""
+
+  form: Form
+  tokens: int
+  vocabulary: int
+  rows: int  # of a tile
+  columns: int
+
+  @classmethod
+  def of(cls, tokens: Tokens, weights: Array, form: Form, blocks: Blocks):
+    size = tokens.target.shape[0], form.vocabulary(weights)
+    return cls(form, *size, blocks.rows, blocks.columns)
+
+  @property
+  def grid(self) -> tuple[int, int]:
+    return pl.cdiv(self.tokens, self.rows), pl.cdiv(
+      self.vocabulary, self.columns
+    )
+
+  def of_rows(self, width: int, at: Callable) -> pl.BlockSpec:
+    """Blocks of an array [N, width]."""
+    return pl.BlockSpec((self.rows, width), lambda *p: (at(*p)[0], 0))
+
+  def of_columns(self, width: int, at: Callable) -> pl.BlockSpec:
+    """Blocks of an array of the layout of the weights."""
+    if self.form.by_column:
+      return pl.BlockSpec((width, self.columns), lambda *p: (0, at(*p)[1]))
+    return pl.BlockSpec((self.columns, width), lambda *p: (at(*p)[1], 0))
+
+  def inputs(self, width: int, at: Callable) -> list[pl.BlockSpec]:
+    """Of target, inverse, hidden states and weights."""
+    rows = [self.of_rows(n, at) for n in (1, 1, width)]
+    return [*rows, self.of_columns(width, at)]
+
+
+def forward(
+  tokens: Tokens,
+  weights: Array,
+  form: Form,
+  outputs: Collection[str],
+  blocks: Blocks,
+) -> Sums:
+  """The sums over all columns of the weights, see `chunked.forward`."""
+  sizes = _Sizes.of(tokens, weights, form, blocks)
+  lanes, tree = jax.tree.flatten(sums.start((sizes.rows, LANES), outputs))
+  at = lambda i, j: (i, j)
+  packed = pl.pallas_call(
+    functools.partial(_forward, sizes=sizes, tree=tree, outputs=outputs),
+    grid=sizes.grid,
+    in_specs=sizes.inputs(tokens.hidden.shape[1], at),
+    out_specs=sizes.of_rows(LANES, at),
+    out_shape=jax.ShapeDtypeStruct((sizes.tokens, LANES), jnp.float32),
+    scratch_shapes=[pltpu.VMEM(x.shape, x.dtype) for x in lanes],
+    name="token_statistics",
+    **blocks.options("parallel", "arbitrary"),
+  )(tokens.target, tokens.inverse, tokens.hidden, weights)
+  return _unpack(packed, tree)
+
+
+def _forward(
+  target, inverse, hidden, weights, out, *lanes, sizes, tree, outputs
+):
+  j, last = pl.program_id(1), sizes.grid[1] - 1
+  load = lambda: jax.tree.unflatten(tree, [ref[...] for ref in lanes])
+
+  def store(found: Sums):
+    for ref, x in zip(lanes, jax.tree.leaves(found)):
+      ref[...] = x
+
+  @pl.when(j == 0)
+  def _():
+    store(sums.start((sizes.rows, LANES), outputs))
+
+  def add(ragged):
+    z, _ = sizes.form.logits(hidden[...], weights[...], inverse[...])
+    column = j * sizes.columns + _columns(z.shape)
+    if ragged:
+      z = jnp.where(column < sizes.vocabulary, z, NOTHING)
+    store(sums.merge(load(), _by_lane(z, column == target[...], outputs)))
+
+  _each(add, j, last, sizes.vocabulary % sizes.columns)
+
+  @pl.when(j == last)
+  def _():
+    found = load()
+    top = jnp.max(found.top, axis=1, keepdims=True)
+    total = lambda x: jnp.sum(x, axis=1, keepdims=True)
+    out[...] = _pack(
+      jax.tree.map(total, sums.raised(found, top))._replace(top=top)
+    )
+
+
+def _by_lane(z: Array, is_target: Array, outputs: Collection[str]) -> Sums:
+  """The sums of f32[N, v] logits over the columns of each lane."""
+  cuts = [slice(k, k + LANES) for k in range(0, z.shape[1], LANES)]
+  top = functools.reduce(jnp.maximum, (z[:, c] for c in cuts))
+  each = (sums.terms(z[:, c], is_target[:, c], top, outputs) for c in cuts)
+  add = lambda one, other: jax.tree.map(jnp.add, one, other)
+  return functools.reduce(add, each)._replace(top=top)
+
+
+def backward(
+  tokens: Tokens,
+  weights: Array,
+  form: Form,
+  factors: Factors,
+  blocks: Blocks,
+) -> tuple[Array, Array]:
+  """The gradient by hidden states and weights, see `chunked.backward`."""
+  sizes = _Sizes.of(tokens, weights, form, blocks)
+  packed, tree = _pack(factors), jax.tree.structure(factors)
+  given = tokens.target, tokens.inverse, tokens.hidden, weights, packed
+  width = tokens.hidden.shape[1]
+
+  def call(kernel, grid, at, out, name):
+    spec, like = out
+    return pl.pallas_call(
+      functools.partial(kernel, sizes=sizes, tree=tree),
+      grid=grid,
+      in_specs=[*sizes.inputs(width, at), sizes.of_rows(LANES, at)],
+      out_specs=spec,
+      out_shape=jax.ShapeDtypeStruct(like.shape, like.dtype),
+      scratch_shapes=[pltpu.VMEM(spec.block_shape, jnp.float32)],
+      name=f"token_statistics_{name}",
+      **blocks.options("parallel", "arbitrary"),
+    )(*given)
+
+  rows_first, columns_first = (lambda i, j: (i, j)), (lambda j, i: (i, j))
+  by_rows = sizes.of_rows(width, rows_first), tokens.hidden
+  by_columns = sizes.of_columns(width, columns_first), weights
+  return (
+    call(_to_hidden, sizes.grid, rows_first, by_rows, "to_hidden"),
+    call(
+      _to_weights, sizes.grid[::-1], columns_first, by_columns, "to_weights"
+    ),
+  )
+
+
+def _to_hidden(
+  target, inverse, hidden, weights, factors, out, acc, *, sizes, tree
+):
+  j, last = pl.program_id(1), sizes.grid[1] - 1
+
+  def add(ragged):
+    w = weights[...]
+    if ragged:  # beyond the vocabulary stands anything, even NaN
+      axis = 1 if sizes.form.by_column else 0
+      number = j * sizes.columns + _iota(w.shape, axis)
+      w = jnp.where(number < sizes.vocabulary, w, 0)
+    tokens = Tokens(hidden[...], target[...], inverse[...])
+    dx = _cotangent(tokens, w, factors[...], j, sizes, tree)
+    if ragged:
+      column = j * sizes.columns + _columns(dx.shape)
+      dx = jnp.where(column < sizes.vocabulary, dx, 0)
+    _accumulate(acc, sizes.form.to_hidden(dx.astype(w.dtype), w), j)
+
+  _each(add, j, last, sizes.vocabulary % sizes.columns)
+  _finish(out, acc, j, last)
+
+
+def _to_weights(
+  target, inverse, hidden, weights, factors, out, acc, *, sizes, tree
+):
+  j, i, last = pl.program_id(0), pl.program_id(1), sizes.grid[0] - 1
+
+  def add(ragged):
+    h = hidden[...]
+    inside = i * sizes.rows + _iota((sizes.rows, 1), 0) < sizes.tokens
+    if ragged:
+      h = jnp.where(inside, h, 0)
+    tokens = Tokens(h, target[...], inverse[...])
+    dx = _cotangent(tokens, weights[...], factors[...], j, sizes, tree)
+    if ragged:
+      dx = jnp.where(inside, dx, 0)
+    _accumulate(acc, sizes.form.to_weights(dx.astype(h.dtype), h), i)
+
+  _each(add, i, last, sizes.tokens % sizes.rows)
+  _finish(out, acc, i, last)
+
+
+def _cotangent(tokens, weights, packed, j, sizes, tree) -> Array:
+  """f32[rows, columns]: of the matrix product."""
+  z, slope = sizes.form.logits(tokens.hidden, weights, tokens.inverse)
+  column = j * sizes.columns + _columns(z.shape)
+  factors = _unpack(packed, tree)
+  return pullback.of_block(z, column == tokens.target, factors) * slope
+
+
+def _each(fn: Callable[[bool], None], at: Array, last: int, ragged: int):
+  """fn(False) for whole tiles and fn(True) for a ragged last one."""
+  if not ragged:
+    return fn(False)
+  pl.when(at < last)(lambda: fn(False))
+  pl.when(at == last)(lambda: fn(True))
+
+
+def _accumulate(acc, new: Array, at: Array):
+  @pl.when(at == 0)
+  def _():
+    acc[...] = new
+
+  @pl.when(at > 0)
+  def _():
+    acc[...] += new
+
+
+def _finish(out, acc, at: Array, last: int):
+  @pl.when(at == last)
+  def _():
+    out[...] = acc[...].astype(out.dtype)
+
+
+def _iota(shape: tuple[int, ...], axis: int) -> Array:
+  return jax.lax.broadcasted_iota(jnp.int32, shape, axis)
+
+
+def _columns(shape: tuple[int, int]) -> Array:
+  return _iota(shape, 1)
+
+
+def _pack(tree: PyTree) -> Array:
+  """f32[N, LANES] with the k-th leaf f32[N, 1] in lane k."""
+  leaves = jax.tree.leaves(tree)
+  shape = (leaves[0].shape[0], LANES)
+  lane, out = _columns(shape), jnp.zeros(shape, jnp.float32)
+  for k, leaf in enumerate(leaves):
+    out = jnp.where(lane == k, leaf, out)
+  return out
+
+
+def _unpack(packed: Array, tree: jax.tree_util.PyTreeDef) -> PyTree:
+  """The inverse of `_pack`."""
+  count = tree.num_leaves
+  return jax.tree.unflatten(tree, [packed[:, k : k + 1] for k in range(count)])

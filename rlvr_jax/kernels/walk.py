@@ -1,0 +1,187 @@
+"""A walk over the vocabulary, a block of logits at a time, in plain XLA.
+
+`fold` carries numbers per token through all blocks; `pull` takes a cotangent
+of each block's logits back to hidden states and weights. Logits exist for
+`rows` tokens and `columns` of the vocabulary at a time. The vocabulary is the
+inner loop, so each block of the weights' gradient is touched once per `rows`
+tokens.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from rlvr_jax.kernels.logits import Form
+from rlvr_jax.kernels.sums import NOTHING
+from rlvr_jax.types import Array, PyTree
+
+FOREIGN = -(2**31)  # below any target, also one counted from another device
+
+
+@dataclasses.dataclass(frozen=True)
+class Blocks:
+  """How many logits exist at a time.
+
+  Attributes:
+    rows: tokens.
+    columns: of the vocabulary.
+  """
+
+  rows: int = 4096
+  columns: int = 1024
+
+  def at_most(self, rows: int) -> "Blocks":
+    """With no more tokens than that."""
+    return dataclasses.replace(self, rows=min(rows, self.rows))
+
+
+class Source(NamedTuple):
+  """Where logits come from."""
+
+  hidden: Array  # f[N, D]
+  weights: Array  # f[V, D], or f[D, V] as the form says
+
+
+class Block(NamedTuple):
+  """The logits of some columns of the vocabulary."""
+
+  z: Array  # f32[N, v]; NOTHING for columns of the block before it
+  column: Array  # i32[1, v] their numbers; FOREIGN for those
+  first: Array  # i32[] number of the first one
+  weights: Array  # f[v, D] or f[D, v]
+  slope: Array  # f32[N, v] or f32[N, 1] of z by the matrix product
+
+
+def fold(
+  add: Callable[[PyTree, tuple[Block, ...], PyTree], PyTree],
+  start: Callable[[PyTree], PyTree],
+  sources: tuple[Source, ...],
+  inverse: Array,
+  known: PyTree,
+  form: Form,
+  blocks: Blocks,
+) -> PyTree:
+  """Carries numbers per token through the vocabulary.
+
+  Args:
+    add: (numbers, one block per source, known) -> numbers.
+    start: known -> numbers before the first block.
+    sources: of the logits.
+    inverse: f32[N, 1] 1 / temperature.
+    known: [N, ...] of each token.
+    form: of the logits.
+    blocks: sizes.
+
+  Returns:
+    The numbers behind the last block, [N, ...].
+  """
+  weights = [source.weights for source in sources]
+
+  def of_rows(_, rows):
+    hidden, inverse, known = rows
+
+    def step(carry, number):
+      found = _blocks(hidden, weights, inverse, form, blocks.columns, number)
+      return add(carry, found, known), None
+
+    return None, _scan(step, start(known), weights[0], form, blocks)
+
+  rows = [source.hidden for source in sources], inverse, known
+  return _over_rows(of_rows, None, rows, blocks.rows)[1]
+
+
+def pull(
+  cotangent: Callable[[tuple[Block, ...], PyTree], tuple[Array, ...]],
+  sources: tuple[Source, ...],
+  inverse: Array,
+  known: PyTree,
+  form: Form,
+  blocks: Blocks,
+) -> list[Source]:
+  """Takes the cotangent of every block of logits back to its sources.
+
+  Args:
+    cotangent: (one block per source, known) -> f32[N, v] per source.
+    sources: of the logits.
+    inverse: f32[N, 1] 1 / temperature.
+    known: [N, ...] of each token.
+    form: of the logits.
+    blocks: sizes.
+
+  Returns:
+    The gradient by each source, float32.
+  """
+  weights = [source.weights for source in sources]
+  zeros = lambda xs: [jnp.zeros(x.shape, jnp.float32) for x in xs]
+
+  def of_rows(to_weights, rows):
+    hidden, inverse, known = rows
+
+    def step(carry, number):
+      found = _blocks(hidden, weights, inverse, form, blocks.columns, number)
+      pulled = cotangent(found, known)
+      terms = zip(*carry, hidden, found, pulled, strict=True)
+      return tuple(zip(*(_add(form, *term) for term in terms))), None
+
+    start = tuple(zeros(hidden)), tuple(to_weights)
+    to_hidden, to_weights = _scan(step, start, weights[0], form, blocks)
+    return to_weights, to_hidden
+
+  rows = [source.hidden for source in sources], inverse, known
+  to_weights, to_hidden = _over_rows(
+    of_rows, tuple(zeros(weights)), rows, blocks.rows
+  )
+  return [Source(*pair) for pair in zip(to_hidden, to_weights)]
+
+
+def _add(form, to_hidden, to_weights, hidden, block, dz):
+  """Adds what one block contributes to the gradient of a source."""
+  dx = jnp.where(block.column >= 0, dz * block.slope, 0.0).astype(hidden.dtype)
+  new = form.to_weights(dx, hidden)
+  return (
+    to_hidden + form.to_hidden(dx, block.weights),
+    form.add_columns(to_weights, new, block.first),
+  )
+
+
+def _blocks(hidden, weights, inverse, form, columns, number):
+  """One block per source; the last one overlaps the one before it."""
+  vocabulary = form.vocabulary(weights[0])
+  count = min(columns, vocabulary)
+  first = jnp.minimum(number * count, vocabulary - count)
+  column = first + jnp.arange(count)[None, :]
+  column = jnp.where(column >= number * count, column, FOREIGN)
+
+  def of(hidden, weights):
+    part = form.columns(weights, first, count)
+    z, slope = form.logits(hidden, part, inverse)
+    z = jnp.where(column >= 0, z, NOTHING)
+    return Block(z, column, first, part, slope)
+
+  return tuple(map(of, hidden, weights))
+
+
+def _scan(step, start, weights, form, blocks) -> PyTree:
+  """Carries `start` through the numbers of all blocks of columns."""
+  vocabulary = form.vocabulary(weights)
+  count = -(-vocabulary // min(blocks.columns, vocabulary))
+  return jax.lax.scan(step, start, jnp.arange(count))[0]
+
+
+def _over_rows(fn, carry, tree, rows) -> tuple[PyTree, PyTree]:
+  """Scans fn over blocks of rows; the last one is filled up with zeros."""
+  total = jax.tree.leaves(tree)[0].shape[0]
+  if total <= rows:
+    return fn(carry, tree)
+  count = -(-total // rows)
+
+  def split(x):
+    pad = [(0, count * rows - total)] + [(0, 0)] * (x.ndim - 1)
+    return jnp.pad(x, pad).reshape(count, rows, *x.shape[1:])
+
+  join = lambda x: x.reshape(-1, *x.shape[2:])[:total]
+  carry, out = jax.lax.scan(fn, carry, jax.tree.map(split, tree))
+  return carry, jax.tree.map(join, out)

@@ -1,0 +1,255 @@
+"""The sweep over the vocabulary: every implementation against float64."""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.export
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rlvr_jax.kernels import chunked, engines, pallas_gpu, pallas_tpu, pullback
+from rlvr_jax.kernels.sharded import Layout
+from rlvr_jax.kernels.sums import OUTPUTS
+from rlvr_jax.kernels.token_statistics import token_statistics
+from rlvr_jax.models.mesh import make_mesh
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
+SMALL = {
+  "chunked": chunked.Blocks(rows=16, columns=64),
+  "pallas_tpu": pallas_tpu.Blocks(
+    rows=16, columns=128, interpret=pallas_tpu.NAN_FILLED
+  ),
+  "pallas_gpu": pallas_gpu.Blocks(
+    rows=16,
+    columns=32,
+    depth=64,
+    parts=3,
+    gradient=chunked.Blocks(rows=16, columns=64),
+    interpret=True,
+  ),
+}
+SHAPES = [(37, 128, 301), (16, 256, 256), (5, 128, 37), (33, 384, 1000)]
+FORMS = {
+  "plain": {},
+  "capped": dict(soft_cap=5.0),
+  "wide": dict(by_column=True),
+}
+
+
+class Problem(NamedTuple):
+  """What a sweep is given; the cotangents are of the sums of all moments."""
+
+  hidden: jax.Array
+  weights: jax.Array
+  target: jax.Array
+  temperature: jax.Array
+  cotangents: dict[str, jax.Array]
+  options: dict
+
+
+def problem(shape, dtype="float32", form="plain"):
+  n, d, v = shape
+  dice = np.random.default_rng(0)
+  weights = 2 * d**-0.5 * dice.normal(size=(v, d))  # logits of a few nats
+  return Problem(
+    jnp.asarray(dice.normal(size=(n, d)), dtype),
+    jnp.asarray(weights.T if form == "wide" else weights, dtype),
+    jnp.asarray(dice.integers(0, v, n), jnp.int32),
+    jnp.linspace(0.5, 2, n, dtype=jnp.float32),
+    {k: jnp.float32(dice.normal(size=n)) for k in pullback.DIFFERENTIABLE},
+    FORMS[form],
+  )
+
+
+def definition(hidden, weights, target, temperature, form):
+  """The moments from all logits, as they are defined."""
+  x = hidden @ (weights if form.get("by_column") else weights.T)
+  if "soft_cap" in form:
+    x = form["soft_cap"] * jnp.tanh(x / form["soft_cap"])
+  z = x / temperature[:, None]
+  logp = jax.nn.log_softmax(z)
+  p = jnp.exp(logp)
+  entropy = -(p * logp).sum(1)
+  surprise = logp + entropy[:, None]
+  return dict(
+    logp=logp[jnp.arange(len(target)), target],
+    log_z=jax.nn.logsumexp(z, axis=1),
+    entropy=entropy,
+    varentropy=(p * surprise**2).sum(1),
+    sum_p2=(p * p).sum(1),
+    cov_p_logp=(p * p * surprise).sum(1),
+    max_prob=p.max(1),
+  )
+
+
+def pulled(fn, p, names=pullback.DIFFERENTIABLE):
+  """The moments fn gives, and the gradient by hidden states and weights."""
+
+  def total(hidden, weights):
+    found = fn(hidden, weights)
+    return sum((found[k] * p.cotangents[k]).sum() for k in names), found
+
+  step = jax.jit(jax.value_and_grad(total, (0, 1), has_aux=True))
+  (_, found), gradient = step(p.hidden, p.weights)
+  return jax.device_get((found, gradient))
+
+
+def swept(p, names=pullback.DIFFERENTIABLE, outputs=OUTPUTS, **how):
+  """`pulled` of token_statistics."""
+
+  def fn(hidden, weights):
+    found = token_statistics(
+      hidden,
+      weights,
+      p.target,
+      temperature=p.temperature,
+      outputs=outputs,
+      **p.options,
+      **how,
+    )
+    return {k: getattr(found, k) for k in outputs}
+
+  return pulled(fn, p, names)
+
+
+def exact(p, names=pullback.DIFFERENTIABLE):
+  """`pulled` of the definition in float64."""
+  with jax.enable_x64(True):
+    wide = lambda x: jnp.asarray(np.asarray(x, np.float64))
+    q = p._replace(hidden=wide(p.hidden), weights=wide(p.weights))
+    temperature = wide(p.temperature)
+    return pulled(
+      lambda h, w: definition(h, w, q.target, temperature, p.options), q, names
+    )
+
+
+def assert_same(found, want, moments=1e-5, gradient=2e-5):
+  """To these shares of the largest entry of each array."""
+  for name, value in found[0].items():
+    close(value, want[0][name], moments, name)
+  for value, right, name in zip(found[1], want[1], ("hidden", "weights")):
+    close(value, right, gradient, name)
+
+
+def close(found, want, share, name):
+  want = np.asarray(want, np.float64)
+  error = np.abs(np.asarray(found, np.float64) - want).max()
+  assert error <= share * np.abs(want).max(), (name, error)
+
+
+@pytest.mark.parametrize(
+  ("shape", "form"),
+  [(shape, "plain") for shape in SHAPES] + [(SHAPES[0], f) for f in FORMS][1:],
+  ids=str,
+)
+@pytest.mark.parametrize("name", engines.NAMES)
+def test_every_implementation_is_the_definition(name, shape, form):
+  p = problem(shape, form=form)
+  found = swept(p, implementation=name, blocks=SMALL.get(name))
+  assert_same(found, exact(p))
+
+
+@pytest.mark.parametrize("name", engines.NAMES)
+def test_in_bfloat16_only_products_are_rounded(name):
+  p = problem((37, 128, 301), "bfloat16")
+  found = swept(p, implementation=name, blocks=SMALL.get(name))
+  # Cotangents of logits are rounded to 8 bits before they are multiplied.
+  assert_same(found, exact(p), gradient=1e-2)
+
+
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize(
+  "names",
+  [("logp",), ("entropy", "logp"), ("sum_p2",), ("log_z", "varentropy")],
+)
+def test_a_moment_that_is_not_asked_for_is_neither_made_nor_missed(name, names):
+  p = problem((16, 128, 256))
+  how = dict(implementation=name, blocks=SMALL[name])
+  found = swept(p, names, outputs=names, **how)
+  assert_same(found, exact(p, names))
+
+
+@pytest.mark.parametrize(
+  ("tensor", "form"), [(2, "wide"), (4, "capped"), (8, "plain")]
+)
+def test_a_vocabulary_on_many_devices_gives_the_same(tensor, form):
+  p = problem((32, 128, 304), form=form)
+  layout = Layout(make_mesh(data=8 // tensor, tensor=tensor))
+  how = dict(implementation="chunked", blocks=SMALL["chunked"])
+  found = swept(p, layout=layout, **how)
+  one = swept(p, **how)
+  assert_same(found, one)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_columns_of_no_probability_change_nothing_and_stay_still(name):
+  p = problem((16, 128, 256))
+  bias = jnp.zeros((16, 128)).at[:, 0].set(1.0)
+  dead = jnp.zeros((40, 128)).at[:, 0].set(-1e30)
+  first = p.weights.at[:, 0].set(0.0)
+  p = p._replace(hidden=p.hidden * (1 - bias) + bias, weights=first)
+  wider = p._replace(weights=jnp.concatenate([first, dead]))
+  how = dict(implementation=name, blocks=SMALL[name])
+  (moments, gradient), (same, other) = swept(p, **how), swept(wider, **how)
+  for key in moments:
+    close(same[key], moments[key], 1e-6, key)
+  close(other[1][:256], gradient[1], 1e-5, "weights")
+  assert (other[1][256:] == 0).all()
+
+
+def test_the_gradient_of_unused_moments_is_not_computed():
+  p = problem((16, 128, 256))
+
+  def flops(names):
+    def total(hidden):
+      found = token_statistics(
+        hidden, p.weights, p.target, implementation="chunked"
+      )
+      return sum(getattr(found, k).sum() for k in names)
+
+    compiled = jax.jit(jax.grad(total)).lower(p.hidden).compile()
+    return compiled.cost_analysis()["flops"]
+
+  assert flops(("logp",)) < flops(("logp", "varentropy"))
+
+
+def test_what_is_unknown_is_refused_by_name():
+  p = problem((5, 128, 37))
+  call = functools.partial(token_statistics, p.hidden, p.weights, p.target)
+  with pytest.raises(ValueError, match="'renyi'.*logp"):
+    call(outputs=("renyi",))
+  with pytest.raises(ValueError, match="'triton'.*pallas_gpu"):
+    call(implementation="triton")
+  with pytest.raises(ValueError, match="'chunked' got blocks"):
+    call(implementation="chunked", blocks=pallas_tpu.Blocks())
+
+
+@pytest.mark.parametrize(
+  ("platform", "name"), [("tpu", "pallas_tpu"), ("cuda", "pallas_gpu")]
+)
+@pytest.mark.parametrize("vocabulary", [151_936, 128_256, 262_144, 32_000, 37])
+def test_forward_and_backward_lower_for_the_accelerator(
+  platform, name, vocabulary
+):
+  def total(hidden, weights, target):
+    found = token_statistics(hidden, weights, target, implementation=name)
+    return sum(getattr(found, k).sum() for k in pullback.DIFFERENTIABLE)
+
+  like = jax.ShapeDtypeStruct
+  shapes = (
+    like((1000, 896), jnp.bfloat16),
+    like((vocabulary, 896), jnp.bfloat16),
+    like((1000,), jnp.int32),
+  )
+  known = jax.export.DisabledSafetyCheck.custom_call("__gpu$xla.gpu.triton")
+  exported = jax.export.export(
+    jax.jit(jax.grad(total, (0, 1))),
+    platforms=[platform],
+    disabled_checks=[known],
+  )(*shapes)
+  text = exported.mlir_module()
+  calls = text.count("tpu_custom_call") + text.count("xla.gpu.triton")
+  assert calls == (3 if platform == "tpu" else 1)
