@@ -23,7 +23,7 @@ test: $(VENV)/.installed
 	$(RUN) -m pytest -q -n 2 --dist loadgroup tests
 
 test-long: $(VENV)/.installed
-	$(RUN) -m pytest -q -n 2 -m long tests
+	$(RUN) -m pytest -q -n 2 --dist loadgroup -m long tests
 
 docs: $(VENV)/.installed
 	$(RUN) -m experiments.write_tables

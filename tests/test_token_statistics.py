@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from rlvr_jax.kernels import chunked, engines, pallas_gpu, pallas_tpu, pullback
+from rlvr_jax.kernels.logits import Form, Tokens
 from rlvr_jax.kernels.sharded import Layout
 from rlvr_jax.kernels.sums import OUTPUTS
 from rlvr_jax.kernels.token_statistics import token_statistics
@@ -182,6 +183,17 @@ def test_a_vocabulary_on_many_devices_gives_the_same(tensor, form):
   found = swept(p, layout=layout, **how)
   one = swept(p, **how)
   assert_same(found, one)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_target_of_another_device_is_nobody_s(name):
+  p = problem((9, 128, 37))
+  target = jnp.arange(-4, 5)[:, None]
+  target = jnp.where(target < 0, target, 37 + target)  # 37 to 41 are padding
+  engine = engines.make(name, Form(), ("logp",), SMALL[name], None, None)
+  tokens = Tokens(p.hidden, target, jnp.ones((9, 1)))
+  found = jax.jit(engine.forward)(tokens, p.weights)
+  np.testing.assert_array_equal(found.chosen, 0)
 
 
 @pytest.mark.parametrize("name", SMALL)

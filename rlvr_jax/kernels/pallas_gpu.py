@@ -102,12 +102,13 @@ def _forward(target, inverse, hidden, weights, *out, form, outputs, blocks):
   scale = triton.load(inverse.at[rows, one], mask=inside, other=0)
 
   def add(tile, total):
-    column = tile * b.columns + jnp.arange(b.columns)
+    column = (tile * b.columns + jnp.arange(b.columns))[None, :]
+    # A target of another device may have the number of a missing column.
+    own = column < vocabulary
     x = _product(hidden, weights, rows, inside, tile, form, b)
     z, _ = form.finished(x, scale)
-    z = jnp.where(column[None, :] < vocabulary, z, NOTHING)
-    new = sums.of_block(z, column[None, :] == y, outputs)
-    return sums.merge(total, new)
+    z = jnp.where(own, z, NOTHING)
+    return sums.merge(total, sums.of_block(z, own & (column == y), outputs))
 
   tiles = pl.cdiv(vocabulary, b.columns)
   each = pl.cdiv(tiles, b.parts)

@@ -135,9 +135,12 @@ def _forward(
   def add(ragged):
     z, _ = sizes.form.logits(hidden[...], weights[...], inverse[...])
     column = j * sizes.columns + _columns(z.shape)
+    is_target = column == target[...]
     if ragged:
-      z = jnp.where(column < sizes.vocabulary, z, NOTHING)
-    store(sums.merge(load(), _by_lane(z, column == target[...], outputs)))
+      # A target of another device may have the number of a missing column.
+      own = column < sizes.vocabulary
+      z, is_target = jnp.where(own, z, NOTHING), own & is_target
+    store(sums.merge(load(), _by_lane(z, is_target, outputs)))
 
   _each(add, j, last, sizes.vocabulary % sizes.columns)
 

@@ -11,16 +11,10 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
+from rlvr_jax.kernels.sums import OUTPUTS
 from rlvr_jax.types import Array, Moments
 
-DIFFERENTIABLE = (
-  "logp",
-  "log_z",
-  "entropy",
-  "varentropy",
-  "sum_p2",
-  "cov_p_logp",
-)
+DIFFERENTIABLE = tuple(name for name in OUTPUTS if name != "max_prob")
 
 
 class Factors(NamedTuple):
