@@ -2,11 +2,11 @@
 
 from collections.abc import Collection
 
-from rlvr_jax.kernels import pullback, sums, walk
+from rlvr_jax.kernels import pullback, sums
 from rlvr_jax.kernels.logits import Form, Tokens
 from rlvr_jax.kernels.pullback import Factors
 from rlvr_jax.kernels.sums import Sums
-from rlvr_jax.kernels.walk import Blocks, Source
+from rlvr_jax.kernels.walk import Blocks, Source, Walk
 from rlvr_jax.types import Array
 
 
@@ -35,10 +35,7 @@ def forward(
     return sums.merge(total, sums.of_block(b.z, b.column == target, outputs))
 
   start = lambda target: sums.start(target.shape, outputs)
-  source = Source(tokens.hidden, weights)
-  return walk.fold(
-    add, start, (source,), tokens.inverse, tokens.target, form, blocks
-  )
+  return _walk(tokens, weights, form, blocks).fold(add, start, tokens.target)
 
 
 def backward(
@@ -65,8 +62,11 @@ def backward(
     (b,), (target, factors) = blocks, known
     return (pullback.of_block(b.z, b.column == target, factors),)
 
-  source, known = Source(tokens.hidden, weights), (tokens.target, factors)
-  (found,) = walk.pull(
-    cotangent, (source,), tokens.inverse, known, form, blocks
-  )
+  known = tokens.target, factors
+  (found,) = _walk(tokens, weights, form, blocks).pull(cotangent, known)
   return found.hidden, found.weights
+
+
+def _walk(tokens, weights, form, blocks) -> Walk:
+  source = Source(tokens.hidden, weights)
+  return Walk((source,), tokens.inverse, form, blocks)

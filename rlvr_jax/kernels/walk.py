@@ -1,10 +1,10 @@
 """A walk over the vocabulary, a block of logits at a time, in plain XLA.
 
-`fold` carries numbers per token through all blocks; `pull` takes a cotangent
-of each block's logits back to hidden states and weights. Logits exist for
-`rows` tokens and `columns` of the vocabulary at a time. The vocabulary is the
-inner loop, so each block of the weights' gradient is touched once per `rows`
-tokens.
+`Walk.fold` carries numbers per token through all blocks; `Walk.pull` takes a
+cotangent of each block's logits back to hidden states and weights. Logits exist
+for `rows` tokens and `columns` of the vocabulary at a time. The vocabulary is
+the inner loop, so each block of the weights' gradient is touched once per
+`rows` tokens.
 """
 
 import dataclasses
@@ -55,86 +55,108 @@ class Block(NamedTuple):
   slope: Array  # f32[N, v] or f32[N, 1] of z by the matrix product
 
 
-def fold(
-  add: Callable[[PyTree, tuple[Block, ...], PyTree], PyTree],
-  start: Callable[[PyTree], PyTree],
-  sources: tuple[Source, ...],
-  inverse: Array,
-  known: PyTree,
-  form: Form,
-  blocks: Blocks,
-) -> PyTree:
-  """Carries numbers per token through the vocabulary.
+class Walk(NamedTuple):
+  """One way through the vocabulary.
 
-  Args:
-    add: (numbers, one block per source, known) -> numbers.
-    start: known -> numbers before the first block.
-    sources: of the logits.
+  Attributes:
+    sources: of the logits, one block each at a time.
     inverse: f32[N, 1] 1 / temperature.
-    known: [N, ...] of each token.
     form: of the logits.
     blocks: sizes.
-
-  Returns:
-    The numbers behind the last block, [N, ...].
   """
-  weights = [source.weights for source in sources]
 
-  def of_rows(_, rows):
-    hidden, inverse, known = rows
+  sources: tuple[Source, ...]
+  inverse: Array
+  form: Form
+  blocks: Blocks
 
-    def step(carry, number):
-      found = _blocks(hidden, weights, inverse, form, blocks.columns, number)
-      return add(carry, found, known), None
+  def fold(
+    self,
+    add: Callable[[PyTree, tuple[Block, ...], PyTree], PyTree],
+    start: Callable[[PyTree], PyTree],
+    known: PyTree,
+  ) -> PyTree:
+    """Carries numbers per token through the vocabulary.
 
-    return None, _scan(step, start(known), weights[0], form, blocks)
+    Args:
+      add: (numbers, one block per source, known) -> numbers.
+      start: known -> numbers before the first block.
+      known: [N, ...] of each token.
 
-  rows = [source.hidden for source in sources], inverse, known
-  return _over_rows(of_rows, None, rows, blocks.rows)[1]
+    Returns:
+      The numbers behind the last block, [N, ...].
+    """
 
+    def of_rows(_, rows):
+      hidden, inverse, known = rows
 
-def pull(
-  cotangent: Callable[[tuple[Block, ...], PyTree], tuple[Array, ...]],
-  sources: tuple[Source, ...],
-  inverse: Array,
-  known: PyTree,
-  form: Form,
-  blocks: Blocks,
-) -> list[Source]:
-  """Takes the cotangent of every block of logits back to its sources.
+      def step(carry, number):
+        return add(carry, self._at(hidden, inverse, number), known), None
 
-  Args:
-    cotangent: (one block per source, known) -> f32[N, v] per source.
-    sources: of the logits.
-    inverse: f32[N, 1] 1 / temperature.
-    known: [N, ...] of each token.
-    form: of the logits.
-    blocks: sizes.
+      return None, self._scan(step, start(known))
 
-  Returns:
-    The gradient by each source, float32.
-  """
-  weights = [source.weights for source in sources]
-  zeros = lambda xs: [jnp.zeros(x.shape, jnp.float32) for x in xs]
+    return _over_rows(of_rows, None, self._rows(known), self.blocks.rows)[1]
 
-  def of_rows(to_weights, rows):
-    hidden, inverse, known = rows
+  def pull(
+    self,
+    cotangent: Callable[[tuple[Block, ...], PyTree], tuple[Array, ...]],
+    known: PyTree,
+  ) -> list[Source]:
+    """Takes the cotangent of every block of logits back to its sources.
 
-    def step(carry, number):
-      found = _blocks(hidden, weights, inverse, form, blocks.columns, number)
-      pulled = cotangent(found, known)
-      terms = zip(*carry, hidden, found, pulled, strict=True)
-      return tuple(zip(*(_add(form, *term) for term in terms))), None
+    Args:
+      cotangent: (one block per source, known) -> f32[N, v] per source.
+      known: [N, ...] of each token.
 
-    start = tuple(zeros(hidden)), tuple(to_weights)
-    to_hidden, to_weights = _scan(step, start, weights[0], form, blocks)
-    return to_weights, to_hidden
+    Returns:
+      The gradient by each source, float32.
+    """
+    zeros = lambda xs: tuple(jnp.zeros(x.shape, jnp.float32) for x in xs)
 
-  rows = [source.hidden for source in sources], inverse, known
-  to_weights, to_hidden = _over_rows(
-    of_rows, tuple(zeros(weights)), rows, blocks.rows
-  )
-  return [Source(*pair) for pair in zip(to_hidden, to_weights)]
+    def of_rows(to_weights, rows):
+      hidden, inverse, known = rows
+
+      def step(carry, number):
+        found = self._at(hidden, inverse, number)
+        terms = zip(*carry, hidden, found, cotangent(found, known), strict=True)
+        return tuple(zip(*(_add(self.form, *term) for term in terms))), None
+
+      to_hidden, to_weights = self._scan(step, (zeros(hidden), to_weights))
+      return to_weights, to_hidden
+
+    start = zeros(source.weights for source in self.sources)
+    to_weights, to_hidden = _over_rows(
+      of_rows, start, self._rows(known), self.blocks.rows
+    )
+    return [Source(*pair) for pair in zip(to_hidden, to_weights)]
+
+  def _rows(self, known):
+    return [source.hidden for source in self.sources], self.inverse, known
+
+  def _columns(self) -> tuple[int, int]:
+    """The size of the vocabulary and of a block of it."""
+    vocabulary = self.form.vocabulary(self.sources[0].weights)
+    return vocabulary, min(self.blocks.columns, vocabulary)
+
+  def _scan(self, step, start) -> PyTree:
+    """Carries `start` through the numbers of all blocks of columns."""
+    vocabulary, count = self._columns()
+    return jax.lax.scan(step, start, jnp.arange(-(-vocabulary // count)))[0]
+
+  def _at(self, hidden, inverse, number) -> tuple[Block, ...]:
+    """One block per source; the last one overlaps the one before it."""
+    vocabulary, count = self._columns()
+    first = jnp.minimum(number * count, vocabulary - count)
+    column = first + jnp.arange(count)[None, :]
+    column = jnp.where(column >= number * count, column, FOREIGN)
+
+    def of(hidden, source):
+      part = self.form.columns(source.weights, first, count)
+      z, slope = self.form.logits(hidden, part, inverse)
+      z = jnp.where(column >= 0, z, NOTHING)
+      return Block(z, column, first, part, slope)
+
+    return tuple(map(of, hidden, self.sources))
 
 
 def _add(form, to_hidden, to_weights, hidden, block, dz):
@@ -145,30 +167,6 @@ def _add(form, to_hidden, to_weights, hidden, block, dz):
     to_hidden + form.to_hidden(dx, block.weights),
     form.add_columns(to_weights, new, block.first),
   )
-
-
-def _blocks(hidden, weights, inverse, form, columns, number):
-  """One block per source; the last one overlaps the one before it."""
-  vocabulary = form.vocabulary(weights[0])
-  count = min(columns, vocabulary)
-  first = jnp.minimum(number * count, vocabulary - count)
-  column = first + jnp.arange(count)[None, :]
-  column = jnp.where(column >= number * count, column, FOREIGN)
-
-  def of(hidden, weights):
-    part = form.columns(weights, first, count)
-    z, slope = form.logits(hidden, part, inverse)
-    z = jnp.where(column >= 0, z, NOTHING)
-    return Block(z, column, first, part, slope)
-
-  return tuple(map(of, hidden, weights))
-
-
-def _scan(step, start, weights, form, blocks) -> PyTree:
-  """Carries `start` through the numbers of all blocks of columns."""
-  vocabulary = form.vocabulary(weights)
-  count = -(-vocabulary // min(blocks.columns, vocabulary))
-  return jax.lax.scan(step, start, jnp.arange(count))[0]
 
 
 def _over_rows(fn, carry, tree, rows) -> tuple[PyTree, PyTree]:
