@@ -88,7 +88,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
   c.train = dict(
     updates=4,  # optimizer steps (minibatches) per rollout
     slices=1,  # row slices the model runs in; changes memory, not results
-    chunk=4096,  # tokens whose logits exist at once; likewise
+    chunk=4096,  # tokens swept at once, see docs/kernel.md; likewise
     ema_decay=0.0,  # of the slow copy that some methods ask for
   )
   c.optimizer = dict(  # AdamW

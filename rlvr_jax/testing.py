@@ -26,8 +26,12 @@ class Bigram:
     prompt = batch.prompt_mask.shape[1]
     return params[batch.tokens[:, prompt - 1 : -1]]
 
+  def head(self, params: PyTree) -> stats.Head:
+    """The identity: the hidden states are the logits already."""
+    return stats.Head(jnp.eye(params.shape[-1]))
+
   def logits(self, params: PyTree, hidden: Array) -> Array:
-    """The hidden states are the logits already."""
+    """The hidden states themselves."""
     del params
     return hidden
 

@@ -86,11 +86,17 @@ class Moments:
   sum_p2: Array  # sum p^2
   cov_p_logp: Array  # Cov_p(p, log p) = sum_i p_i p_i (log p_i + entropy)
   max_prob: Array  # largest probability
+  energy: Array  # |d logp / d logits|^2 = 1 - 2 p + sum p^2
   vocabulary: int = flax.struct.field(pytree_node=False)  # its size V
 
 
 class Stat(Protocol):
-  """A number per token computed from logits. A frozen dataclass."""
+  """A number per token of next-token distributions. A frozen dataclass.
+
+  `from_logits` is its definition. One that moments do not contain may give it
+  without logits too, by `from_distributions(*distributions)`, with one
+  `stats.Distribution` per parameter set.
+  """
 
   def from_logits(self, *logits: Array, targets: Array) -> Array:
     """One f32[N, V] per parameter set and i32[N] targets to f32[N]."""

@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 
 from configs import default
 from rlvr_jax import methods, tasks, testing
+from rlvr_jax.kernels.sharded import Layout
 from rlvr_jax.models import DecoderConfig, Transformer
 from rlvr_jax.models.mesh import make_mesh
 from rlvr_jax.sampling import sampler
@@ -101,10 +102,9 @@ def programs(
     guard_window=8,
     guard_sigmas=6.0,
   )._replace(**changes)
-  model = Transformer(
-    DecoderConfig(vocabulary=vocabulary, dtype=dtype, **SIZES)
-  )
   mesh = make_mesh(**(shape or {}), devices=jax.devices()[:devices])
+  sizes = DecoderConfig(vocabulary=vocabulary, dtype=dtype, **SIZES)
+  model = Transformer(sizes, Layout(mesh))
   made = chain(*(methods.make(n, **FIRST[n].acting) for n in names))
   return Programs(model, made, tx or optax.adam(1e-2), settings, mesh)
 

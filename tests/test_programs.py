@@ -6,6 +6,7 @@ import pytest
 
 import runs
 from rlvr_jax import methods, reduce, stats
+from rlvr_jax.analysis.entropy_law import group_covariance
 from rlvr_jax.training import build, guard
 from rlvr_jax.training.programs import mean_over_updates, shuffled
 from rlvr_jax.types import Clock
@@ -267,6 +268,24 @@ def test_unknown_rewards_are_masked_out_of_loss_and_measures():
   assert not edited.mask[3].any() and edited.group[3] == -1
   np.testing.assert_allclose(measured["reward/unknown_fraction"], 1 / rows)
   np.testing.assert_allclose(measured["reward/mean"], reward[known].mean())
+
+
+def test_the_covariances_are_those_of_the_entropy_law():
+  p = runs.programs("grpo")
+  state, ref = runs.start(p)
+  batch = p.sample(state, ref, *runs.prompts(p))
+  reward = np.float32(np.arange(len(batch.mask)) % 3 == 0)
+  known = np.ones(len(reward), bool)
+  batch, _, measured = p.prepare(state, batch, reward, known, {})
+  logp, mask, gain = (
+    np.asarray(x) for x in (batch.old_logp, batch.mask, batch.advantages)
+  )
+  by_prompt = group_covariance(logp, mask, gain[:, 0], batch.group)
+  np.testing.assert_allclose(
+    measured["covariance/prompt"], by_prompt.mean(), rtol=1e-4, atol=1e-7
+  )
+  pooled = np.cov(logp[mask], gain[mask], ddof=0)[0, 1]
+  np.testing.assert_allclose(measured["covariance/token"], pooled, rtol=1e-4)
 
 
 def test_the_slow_copy_exists_only_when_a_method_asks_for_it():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rlvr_jax.kernels import chunked, engines, pallas_gpu, pallas_tpu, pullback
-from rlvr_jax.kernels.logits import Form, Tokens
+from rlvr_jax.kernels.logits import Cut, Form, Tokens
 from rlvr_jax.kernels.sharded import Layout
 from rlvr_jax.kernels.sums import OUTPUTS
 from rlvr_jax.kernels.token_statistics import token_statistics
@@ -37,6 +37,12 @@ FORMS = {
   "plain": {},
   "capped": dict(soft_cap=5.0),
   "wide": dict(by_column=True),
+  # About 40 % of the vocabulary all but lose their probability, or share one.
+  "cut": dict(
+    cut=lambda n: Cut(
+      jnp.full(n, -0.5), jnp.where(jnp.arange(n) % 2 == 0, -30.0, -1.0)
+    )
+  ),
 }
 
 
@@ -55,13 +61,14 @@ def problem(shape, dtype="float32", form="plain"):
   n, d, v = shape
   dice = np.random.default_rng(0)
   weights = 2 * d**-0.5 * dice.normal(size=(v, d))  # logits of a few nats
+  options = {k: x(n) if callable(x) else x for k, x in FORMS[form].items()}
   return Problem(
     jnp.asarray(dice.normal(size=(n, d)), dtype),
     jnp.asarray(weights.T if form == "wide" else weights, dtype),
     jnp.asarray(dice.integers(0, v, n), jnp.int32),
     jnp.linspace(0.5, 2, n, dtype=jnp.float32),
     {k: jnp.float32(dice.normal(size=n)) for k in pullback.DIFFERENTIABLE},
-    FORMS[form],
+    options,
   )
 
 
@@ -71,18 +78,23 @@ def definition(hidden, weights, target, temperature, form):
   if "soft_cap" in form:
     x = form["soft_cap"] * jnp.tanh(x / form["soft_cap"])
   z = x / temperature[:, None]
-  logp = jax.nn.log_softmax(z)
-  p = jnp.exp(logp)
-  entropy = -(p * logp).sum(1)
-  surprise = logp + entropy[:, None]
+  if "cut" in form:
+    least, fill = (side[:, None] for side in form["cut"])
+    z = jnp.where(z >= least, z, fill)
+  log_p = jax.nn.log_softmax(z)
+  p, is_target = jnp.exp(log_p), jnp.arange(z.shape[1]) == target[:, None]
+  log_p = jnp.where(is_target | (p > 0), log_p, 0.0)
+  entropy = -(p * log_p).sum(1)
+  surprise = jnp.where(p > 0, log_p + entropy[:, None], 0.0)
   return dict(
-    logp=logp[jnp.arange(len(target)), target],
+    logp=jnp.where(is_target, log_p, 0.0).sum(1),
     log_z=jax.nn.logsumexp(z, axis=1),
     entropy=entropy,
     varentropy=(p * surprise**2).sum(1),
     sum_p2=(p * p).sum(1),
     cov_p_logp=(p * p * surprise).sum(1),
     max_prob=p.max(1),
+    energy=((is_target - p) ** 2).sum(1),
   )
 
 

@@ -68,5 +68,5 @@ def backward(
 
 
 def _walk(tokens, weights, form, blocks) -> Walk:
-  source = Source(tokens.hidden, weights)
+  source = Source(tokens.hidden, weights, tokens.cut)
   return Walk((source,), tokens.inverse, form, blocks)

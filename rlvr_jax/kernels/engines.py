@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 from absl import logging
 
-from rlvr_jax.kernels import chunked, pallas_gpu, pallas_tpu, sharded
+from rlvr_jax.kernels import chunked, pallas_gpu, pallas_tpu, sharded, sums
 from rlvr_jax.kernels.logits import Form, Tokens
 from rlvr_jax.kernels.pullback import Factors
 from rlvr_jax.kernels.sharded import Layout
@@ -34,12 +34,12 @@ class Engine(NamedTuple):
     """Sums f32[N, 1] over the vocabulary of all devices."""
     run = _MODULES[self.name].forward
 
-    def one(tokens, weights):
-      return run(tokens, weights, self.form, self.outputs, self.blocks)
+    def fn(tokens, weights, axis):
+      tokens = sharded.shifted(tokens, weights, self.form, axis)
+      found = run(tokens, weights, self.form, self.outputs, self.blocks)
+      return found if axis is None else sums.across(found, axis)
 
-    if self.layout is None:
-      return one(tokens, weights)
-    return sharded.forward(self.layout, one, tokens, weights, self.form)
+    return sharded.forward(self.layout, fn, self.form, tokens, weights)
 
   def backward(
     self, tokens: Tokens, weights: Array, factors: Factors
@@ -47,14 +47,13 @@ class Engine(NamedTuple):
     """The gradient by hidden states and weights, each in its layout."""
     run = _MODULES[self.name].backward
 
-    def one(tokens, weights, factors):
+    def fn(rows, weights, axis):
+      tokens, factors = rows
+      tokens = sharded.shifted(tokens, weights, self.form, axis)
       return run(tokens, weights, self.form, factors, self.blocks)
 
-    if self.layout is None:
-      return one(tokens, weights, factors)
-    return sharded.backward(
-      self.layout, one, tokens, weights, self.form, factors
-    )
+    rows = tokens, factors
+    return sharded.backward(self.layout, fn, self.form, rows, weights)
 
 
 def make(

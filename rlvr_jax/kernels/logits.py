@@ -1,7 +1,7 @@
 """Logits of a block of the vocabulary, and the way back to the matrix product.
 
 z = cap tanh(x / cap) / temperature with x = hidden . weights; without a cap
-z = x / temperature.
+z = x / temperature. A cut gives small logits another value.
 """
 
 import dataclasses
@@ -14,12 +14,20 @@ from jax.sharding import PartitionSpec
 from rlvr_jax.types import Array
 
 
+class Cut(NamedTuple):
+  """Logits below `least` become `fill`, constant for the gradient."""
+
+  least: Array  # f32[N, 1]
+  fill: Array  # f32[N, 1]
+
+
 class Tokens(NamedTuple):
   """What is known of each token."""
 
   hidden: Array  # f[N, D] the state that predicts it
   target: Array  # i32[N, 1]
   inverse: Array  # f32[N, 1] 1 / temperature
+  cut: Cut | None = None  # of its distribution
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +68,11 @@ class Form:
     return _dot(hidden, weights, across)
 
   def logits(
-    self, hidden: Array, weights: Array, inverse: Array
+    self,
+    hidden: Array,
+    weights: Array,
+    inverse: Array,
+    cut: Cut | None = None,
   ) -> tuple[Array, Array]:
     """Logits of v columns, and their slope by the matrix product.
 
@@ -68,14 +80,24 @@ class Form:
       hidden: f[N, D].
       weights: of the columns.
       inverse: f32[N, 1] 1 / temperature.
+      cut: of the distributions; None for none.
 
     Returns:
       f32[N, v], and f32[N, v] or f32[N, 1].
     """
-    return self.finished(self.product(hidden, weights), inverse)
+    return self.finished(self.product(hidden, weights), inverse, cut)
 
-  def finished(self, x: Array, inverse: Array) -> tuple[Array, Array]:
+  def finished(
+    self, x: Array, inverse: Array, cut: Cut | None = None
+  ) -> tuple[Array, Array]:
     """The same from the matrix product f32[N, v]."""
+    z, slope = self._scaled(x, inverse)
+    if cut is None:
+      return z, slope
+    kept = z >= cut.least
+    return jnp.where(kept, z, cut.fill), jnp.where(kept, slope, 0.0)
+
+  def _scaled(self, x, inverse):
     if self.soft_cap is None:
       return x * inverse, inverse
     bent = jnp.tanh(x / self.soft_cap)

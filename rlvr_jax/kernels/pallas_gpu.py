@@ -73,7 +73,7 @@ def forward(
     ),
     interpret=b.interpret,
     name="token_statistics",
-  )(tokens.target, tokens.inverse, tokens.hidden, weights)
+  )(tokens, weights)
   parts = [
     jax.tree.unflatten(tree, [x[:, k : k + 1] for x in found])
     for k in range(b.parts)
@@ -92,21 +92,21 @@ def backward(
   return chunked.backward(tokens, weights, form, factors, blocks.gradient)
 
 
-def _forward(target, inverse, hidden, weights, *out, form, outputs, blocks):
-  b, count = blocks, hidden.shape[0]
+def _forward(tokens, weights, *out, form, outputs, blocks):
+  b, count = blocks, tokens.hidden.shape[0]
   vocabulary, part = form.vocabulary(weights), pl.program_id(1)
   rows = pl.ds(pl.program_id(0) * b.rows, b.rows)
   inside = (pl.program_id(0) * b.rows + jnp.arange(b.rows) < count)[:, None]
-  one = pl.ds(0, 1)
-  y = triton.load(target.at[rows, one], mask=inside, other=0)
-  scale = triton.load(inverse.at[rows, one], mask=inside, other=0)
+  at = (rows, pl.ds(0, 1))
+  load = lambda ref: triton.load(ref.at[at], mask=inside, other=0)
+  y, inverse, cut = jax.tree.map(load, tokens[1:])
 
   def add(tile, total):
     column = (tile * b.columns + jnp.arange(b.columns))[None, :]
     # A target of another device may have the number of a missing column.
     own = column < vocabulary
-    x = _product(hidden, weights, rows, inside, tile, form, b)
-    z, _ = form.finished(x, scale)
+    x = _product(tokens.hidden, weights, rows, inside, tile, form, b)
+    z, _ = form.finished(x, inverse, cut)
     z = jnp.where(own, z, NOTHING)
     return sums.merge(total, sums.of_block(z, own & (column == y), outputs))
 

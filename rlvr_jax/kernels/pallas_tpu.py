@@ -88,10 +88,10 @@ class _Sizes(NamedTuple):
       return pl.BlockSpec((width, self.columns), lambda *p: (0, at(*p)[1]))
     return pl.BlockSpec((self.columns, width), lambda *p: (at(*p)[1], 0))
 
-  def inputs(self, width: int, at: Callable) -> list[pl.BlockSpec]:
-    """Of target, inverse, hidden states and weights."""
-    rows = [self.of_rows(n, at) for n in (1, 1, width)]
-    return [*rows, self.of_columns(width, at)]
+  def inputs(self, tokens: Tokens, at: Callable) -> list[PyTree]:
+    """Of the tokens and the weights."""
+    rows = jax.tree.map(lambda x: self.of_rows(x.shape[1], at), tokens)
+    return [rows, self.of_columns(tokens.hidden.shape[1], at)]
 
 
 def forward(
@@ -108,19 +108,17 @@ def forward(
   packed = pl.pallas_call(
     functools.partial(_forward, sizes=sizes, tree=tree, outputs=outputs),
     grid=sizes.grid,
-    in_specs=sizes.inputs(tokens.hidden.shape[1], at),
+    in_specs=sizes.inputs(tokens, at),
     out_specs=sizes.of_rows(LANES, at),
     out_shape=jax.ShapeDtypeStruct((sizes.tokens, LANES), jnp.float32),
     scratch_shapes=[pltpu.VMEM(x.shape, x.dtype) for x in lanes],
     name="token_statistics",
     **blocks.options("parallel", "arbitrary"),
-  )(tokens.target, tokens.inverse, tokens.hidden, weights)
+  )(tokens, weights)
   return _unpack(packed, tree)
 
 
-def _forward(
-  target, inverse, hidden, weights, out, *lanes, sizes, tree, outputs
-):
+def _forward(tokens, weights, out, *lanes, sizes, tree, outputs):
   j, last = pl.program_id(1), sizes.grid[1] - 1
   load = lambda: jax.tree.unflatten(tree, [ref[...] for ref in lanes])
 
@@ -133,9 +131,10 @@ def _forward(
     store(sums.start((sizes.rows, LANES), outputs))
 
   def add(ragged):
-    z, _ = sizes.form.logits(hidden[...], weights[...], inverse[...])
+    hidden, target, inverse, cut = _read(tokens)
+    z, _ = sizes.form.logits(hidden, weights[...], inverse, cut)
     column = j * sizes.columns + _columns(z.shape)
-    is_target = column == target[...]
+    is_target = column == target
     if ragged:
       # A target of another device may have the number of a missing column.
       own = column < sizes.vocabulary
@@ -173,7 +172,6 @@ def backward(
   """The gradient by hidden states and weights, see `chunked.backward`."""
   sizes = _Sizes.of(tokens, weights, form, blocks)
   packed, tree = _pack(factors), jax.tree.structure(factors)
-  given = tokens.target, tokens.inverse, tokens.hidden, weights, packed
   width = tokens.hidden.shape[1]
 
   def call(kernel, grid, at, out, name):
@@ -181,13 +179,13 @@ def backward(
     return pl.pallas_call(
       functools.partial(kernel, sizes=sizes, tree=tree),
       grid=grid,
-      in_specs=[*sizes.inputs(width, at), sizes.of_rows(LANES, at)],
+      in_specs=[*sizes.inputs(tokens, at), sizes.of_rows(LANES, at)],
       out_specs=spec,
       out_shape=jax.ShapeDtypeStruct(like.shape, like.dtype),
       scratch_shapes=[pltpu.VMEM(spec.block_shape, jnp.float32)],
       name=f"token_statistics_{name}",
       **blocks.options("parallel", "arbitrary"),
-    )(*given)
+    )(tokens, weights, packed)
 
   rows_first, columns_first = (lambda i, j: (i, j)), (lambda j, i: (i, j))
   by_rows = sizes.of_rows(width, rows_first), tokens.hidden
@@ -200,9 +198,7 @@ def backward(
   )
 
 
-def _to_hidden(
-  target, inverse, hidden, weights, factors, out, acc, *, sizes, tree
-):
+def _to_hidden(tokens, weights, factors, out, acc, *, sizes, tree):
   j, last = pl.program_id(1), sizes.grid[1] - 1
 
   def add(ragged):
@@ -211,8 +207,7 @@ def _to_hidden(
       axis = 1 if sizes.form.by_column else 0
       number = j * sizes.columns + _iota(w.shape, axis)
       w = jnp.where(number < sizes.vocabulary, w, 0)
-    tokens = Tokens(hidden[...], target[...], inverse[...])
-    dx = _cotangent(tokens, w, factors[...], j, sizes, tree)
+    dx = _cotangent(_read(tokens), w, factors[...], j, sizes, tree)
     if ragged:
       column = j * sizes.columns + _columns(dx.shape)
       dx = jnp.where(column < sizes.vocabulary, dx, 0)
@@ -222,18 +217,17 @@ def _to_hidden(
   _finish(out, acc, j, last)
 
 
-def _to_weights(
-  target, inverse, hidden, weights, factors, out, acc, *, sizes, tree
-):
+def _to_weights(tokens, weights, factors, out, acc, *, sizes, tree):
   j, i, last = pl.program_id(0), pl.program_id(1), sizes.grid[0] - 1
 
   def add(ragged):
-    h = hidden[...]
+    given = _read(tokens)
+    h = given.hidden
     inside = i * sizes.rows + _iota((sizes.rows, 1), 0) < sizes.tokens
     if ragged:
       h = jnp.where(inside, h, 0)
-    tokens = Tokens(h, target[...], inverse[...])
-    dx = _cotangent(tokens, weights[...], factors[...], j, sizes, tree)
+    given = given._replace(hidden=h)
+    dx = _cotangent(given, weights[...], factors[...], j, sizes, tree)
     if ragged:
       dx = jnp.where(inside, dx, 0)
     _accumulate(acc, sizes.form.to_weights(dx.astype(h.dtype), h), i)
@@ -244,10 +238,16 @@ def _to_weights(
 
 def _cotangent(tokens, weights, packed, j, sizes, tree) -> Array:
   """f32[rows, columns]: of the matrix product."""
-  z, slope = sizes.form.logits(tokens.hidden, weights, tokens.inverse)
+  hidden, target, inverse, cut = tokens
+  z, slope = sizes.form.logits(hidden, weights, inverse, cut)
   column = j * sizes.columns + _columns(z.shape)
   factors = _unpack(packed, tree)
-  return pullback.of_block(z, column == tokens.target, factors) * slope
+  return pullback.of_block(z, column == target, factors) * slope
+
+
+def _read(tokens: Tokens) -> Tokens:
+  """What stands in the blocks."""
+  return jax.tree.map(lambda ref: ref[...], tokens)
 
 
 def _each(fn: Callable[[bool], None], at: Array, last: int, ragged: int):

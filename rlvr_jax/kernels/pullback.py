@@ -36,6 +36,15 @@ def _total(*terms: Array | None) -> Array | None:
   return sum(there[1:], there[0]) if there else None
 
 
+def _spread(given, m: Moments) -> dict[str, Array | None]:
+  """The cotangents, that of the energy 1 - 2 p + sum p^2 as those of both."""
+  g = {name: given.get(name) for name in DIFFERENTIABLE}
+  if g["energy"] is not None:
+    g["logp"] = _total(g["logp"], -2 * jnp.exp(m.logp) * g["energy"])
+    g["sum_p2"] = _total(g["sum_p2"], g["energy"])
+  return g
+
+
 def factors(given: Mapping[str, Array | None], m: Moments) -> Factors:
   """The factors of a pullback.
 
@@ -47,7 +56,7 @@ def factors(given: Mapping[str, Array | None], m: Moments) -> Factors:
   Returns:
     Factors.
   """
-  g = {name: given.get(name) for name in DIFFERENTIABLE}
+  g = _spread(given, m)
   times = lambda name, fn: None if g[name] is None else g[name] * fn()
   cov = lambda fn: times("cov_p_logp", fn)
   curved = ("entropy", "varentropy", "cov_p_logp")

@@ -1,8 +1,9 @@
-"""Token statistics in plain jnp: the definition other forms are held to."""
+"""Statistics of written logits: the definitions other forms are held to."""
 
 import jax
 import jax.numpy as jnp
 
+from rlvr_jax.kernels.threshold import Keep
 from rlvr_jax.types import Array, Moments
 
 
@@ -30,6 +31,7 @@ def moments(logits: Array, targets: Array) -> Moments:
   # A comparison instead of a gather: its gradient needs no scatter.
   column = jnp.arange(logits.shape[-1]) == targets[:, None]
   chosen = jnp.where(column, shifted, 0.0).sum(axis=-1)
+  other = jnp.where(column, 0.0, weight)
   return Moments(
     logp=chosen - log_s0,
     log_z=top[:, 0] + log_s0,
@@ -38,5 +40,32 @@ def moments(logits: Array, targets: Array) -> Moments:
     sum_p2=q0 / (s0 * s0),
     cov_p_logp=jnp.maximum((q1 - mean * q0) / (s0 * s0), 0.0),
     max_prob=1.0 / s0,
+    # Without the target, so that nothing cancels where the policy is sure.
+    energy=(other.sum(-1) ** 2 + (other * other).sum(-1)) / (s0 * s0),
     vocabulary=logits.shape[-1],
   )
+
+
+def least_logit(logits: Array, keep: Keep) -> Array:
+  """The least logit of a nucleus, by sorting.
+
+  Args:
+    logits: f32[N, V] already divided by the temperature.
+    keep: what belongs to it; the likeliest token always does.
+
+  Returns:
+    f32[N].
+  """
+  top, _ = jax.lax.top_k(logits, min(keep.count, logits.shape[-1]))
+  log_z = jax.nn.logsumexp(logits, axis=-1, keepdims=True)
+  p = jnp.exp(top - log_z)
+  mass = jnp.cumsum(p, axis=-1) - (p if keep.inclusive else 0.0)
+  kept = (mass < keep.mass) & (jnp.arange(top.shape[-1]) > 0)
+  return jnp.where(kept, top, top[:, :1]).min(axis=-1)
+
+
+def divergence(first: Array, second: Array) -> Array:
+  """KL(first || second) of logits f32[N, V], f32[N] nats."""
+  log_p, log_q = (jax.nn.log_softmax(z, axis=-1) for z in (first, second))
+  p = jnp.exp(log_p)
+  return jnp.where(p > 0, p * (log_p - log_q), 0.0).sum(axis=-1)

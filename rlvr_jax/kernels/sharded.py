@@ -1,7 +1,7 @@
 """Tokens over some axes of a mesh, the vocabulary over another.
 
-Each device sums over its own columns; one maximum and one sum of a few numbers
-per token travel forward, and the hidden states' gradient backward.
+Each device works on its own tokens and columns; a few numbers per token travel
+forward, see `sums.across`, and the hidden states' gradient backward.
 """
 
 import dataclasses
@@ -12,11 +12,8 @@ import jax
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
-from rlvr_jax.kernels import sums
 from rlvr_jax.kernels.logits import Form, Tokens
-from rlvr_jax.kernels.pullback import Factors
-from rlvr_jax.kernels.sums import Sums
-from rlvr_jax.types import Array
+from rlvr_jax.types import Array, PyTree
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,51 +41,72 @@ class Layout:
 
 
 def forward(
-  layout: Layout, fn: Callable, tokens: Tokens, weights: Array, form: Form
-) -> Sums:
-  """The sums of fn(tokens, weights) over the columns of all devices."""
-  rows, columns = layout.axes(len(tokens.target), form.vocabulary(weights))
+  layout: Layout | None, fn: Callable, form: Form, rows: PyTree, weights: PyTree
+) -> PyTree:
+  """Numbers per token, made by all devices.
 
-  def local(tokens, weights):
-    found = fn(_shifted(tokens, weights, form, columns), weights)
-    return found if columns is None else sums.across(found, columns)
+  Args:
+    layout: None for one device.
+    fn: (rows, weights, axis) -> [n, ...] of each token of a device, equal on
+      all devices of the axis, over which it has to add up; None for no axis.
+    form: of the weights.
+    rows: [N, ...] of each token.
+    weights: output matrices of one layout.
 
-  return _mapped(layout, local, (P(rows), form.spec(columns)), P(rows))(
-    tokens, weights
-  )
+  Returns:
+    What fn gives, of all tokens.
+  """
+  if layout is None:
+    return fn(rows, weights, None)
+  over, axis = _axes(layout, form, rows, weights)
+  local = lambda rows, weights: fn(rows, weights, axis)
+  given = (P(over), form.spec(axis))
+  return _mapped(layout, local, given, P(over))(rows, weights)
 
 
 def backward(
-  layout: Layout,
-  fn: Callable,
-  tokens: Tokens,
-  weights: Array,
-  form: Form,
-  factors: Factors,
-) -> tuple[Array, Array]:
-  """The gradients that fn(tokens, weights, factors) gives on all devices."""
-  rows, columns = layout.axes(len(tokens.target), form.vocabulary(weights))
+  layout: Layout | None, fn: Callable, form: Form, rows: PyTree, weights: PyTree
+) -> tuple[PyTree, PyTree]:
+  """Gradients by tokens and by weights, each in its layout.
 
-  def local(tokens, weights, factors):
-    tokens = _shifted(tokens, weights, form, columns)
-    by_hidden, by_weights = fn(tokens, weights, factors)
-    if columns is not None:
-      by_hidden = jax.lax.psum(by_hidden, columns)
-    return by_hidden, jax.lax.psum(by_weights, rows) if rows else by_weights
+  Args:
+    layout: None for one device.
+    fn: (rows, weights, axis) -> what a device's tokens and columns contribute
+      to both.
+    form: of the weights.
+    rows: [N, ...] of each token.
+    weights: output matrices of one layout.
 
-  where = form.spec(columns)
-  mapped = _mapped(layout, local, (P(rows), where, P(rows)), (P(rows), where))
-  return mapped(tokens, weights, factors)
+  Returns:
+    Both, of all devices.
+  """
+  if layout is None:
+    return fn(rows, weights, None)
+  over, axis = _axes(layout, form, rows, weights)
+
+  def local(rows, weights):
+    by_rows, by_weights = fn(rows, weights, axis)
+    if axis is not None:
+      by_rows = jax.lax.psum(by_rows, axis)
+    return by_rows, jax.lax.psum(by_weights, over) if over else by_weights
+
+  given = (P(over), form.spec(axis))
+  return _mapped(layout, local, given, given)(rows, weights)
 
 
-def _shifted(
-  tokens: Tokens, weights: Array, form: Form, columns: str | None
+def shifted(
+  tokens: Tokens, weights: Array, form: Form, axis: str | None
 ) -> Tokens:
   """Targets counted from the first column of this device."""
-  if columns is None:
+  if axis is None:
     return tokens
-  first = jax.lax.axis_index(columns) * form.vocabulary(weights)
+  first = jax.lax.axis_index(axis) * form.vocabulary(weights)
   return tokens._replace(target=tokens.target - first)
+
+
+def _axes(layout, form, rows, weights):
+  count, first = len(jax.tree.leaves(rows)[0]), jax.tree.leaves(weights)[0]
+  return layout.axes(count, form.vocabulary(first))
 
 
 def _mapped(layout: Layout, fn: Callable, given, found) -> Callable:

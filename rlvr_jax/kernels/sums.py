@@ -1,9 +1,10 @@
 """Running sums over the vocabulary, from which every moment follows.
 
 For logits z and a running maximum m, with d = z - m <= 0 and w = exp(d), the
-sums of w, w d, w d^2, w^2 and w^2 d give all of `Moments`. Two sets of sums
-merge by bringing both to one maximum, so the vocabulary can be cut into blocks
-and dealt to devices in any way.
+sums of w, w d, w d^2, w^2 and w^2 d give all of `Moments` but the energy,
+which leaves the target out of two of them. Two sets of sums merge by bringing
+both to one maximum, so the vocabulary can be cut into blocks and dealt to
+devices in any way.
 """
 
 from collections.abc import Collection
@@ -23,6 +24,7 @@ OUTPUTS = (
   "sum_p2",
   "cov_p_logp",
   "max_prob",
+  "energy",
 )
 
 
@@ -36,12 +38,15 @@ class Sums(NamedTuple):
   s2: Array | None  # sum w d^2
   q0: Array | None  # sum w^2
   q1: Array | None  # sum w^2 d
+  o0: Array | None  # sum w of the other columns than the target's
+  o2: Array | None  # sum w^2 of those
 
 
 def start(shape: tuple[int, ...], outputs: Collection[str]) -> Sums:
   """The sums over no column."""
   zero = jnp.zeros(shape, jnp.float32)
-  square = zero if {"sum_p2", "cov_p_logp"} & set(outputs) else None
+  square = zero if {"sum_p2", "cov_p_logp", "energy"} & set(outputs) else None
+  others = zero if "energy" in outputs else None
   return Sums(
     top=jnp.full(shape, NOTHING, jnp.float32),
     chosen=zero,
@@ -50,6 +55,8 @@ def start(shape: tuple[int, ...], outputs: Collection[str]) -> Sums:
     s2=zero if "varentropy" in outputs else None,
     q0=square,
     q1=zero if "cov_p_logp" in outputs else None,
+    o0=others,
+    o2=others,
   )
 
 
@@ -73,6 +80,8 @@ def raised(sums: Sums, top: Array) -> Sums:
     s2=_optional(grown, sums.s2),
     q0=_optional(lambda q: e * e * q, q0),
     q1=_optional(lambda q1, q0: e * e * (q1 + delta * q0), sums.q1, q0),
+    o0=_optional(lambda o: e * o, sums.o0),
+    o2=_optional(lambda o: e * e * o, sums.o2),
   )
 
 
@@ -112,6 +121,7 @@ def terms(
   w = jnp.exp(z - top)
   d = jnp.where(w > 0, z - top, 0.0)
   wd, w2 = w * d, w * w
+  other = lambda x: jnp.where(is_target, 0.0, x)
   return Sums(
     top=None,
     chosen=jnp.where(is_target, z, 0.0),
@@ -120,6 +130,8 @@ def terms(
     s2=None if asked.s2 is None else wd * d,
     q0=None if asked.q0 is None else w2,
     q1=None if asked.q1 is None else w2 * d,
+    o0=None if asked.o0 is None else other(w),
+    o2=None if asked.o2 is None else other(w2),
   )
 
 
@@ -142,7 +154,7 @@ def moments(sums: Sums, outputs: Collection[str], vocabulary: int) -> Moments:
   Returns:
     Moments, each of the shape of the sums.
   """
-  top, chosen, s0, s1, s2, q0, q1 = sums
+  top, chosen, s0, s1, s2, q0, q1, o0, o2 = sums
   log_s0, mean = jnp.log(s0), s1 / s0
   above = lambda x: jnp.maximum(x, 0.0)
   forms = {
@@ -153,6 +165,7 @@ def moments(sums: Sums, outputs: Collection[str], vocabulary: int) -> Moments:
     "sum_p2": lambda: q0 / (s0 * s0),
     "cov_p_logp": lambda: above((q1 - mean * q0) / (s0 * s0)),
     "max_prob": lambda: 1.0 / s0,
+    "energy": lambda: (o0 * o0 + o2) / (s0 * s0),
   }
   found = {k: form() if k in outputs else None for k, form in forms.items()}
   return Moments(**found, vocabulary=vocabulary)

@@ -6,11 +6,11 @@ from collections.abc import Collection
 import flax
 import jax
 import jax.numpy as jnp
-from jax.custom_derivatives import SymbolicZero
+from jax.custom_derivatives import SymbolicZero, custom_vjp_primal_tree_values
 
 from rlvr_jax.kernels import engines, pullback, reference, sums
 from rlvr_jax.kernels.engines import Blocks, Engine
-from rlvr_jax.kernels.logits import Form, Tokens
+from rlvr_jax.kernels.logits import Cut, Form, Tokens
 from rlvr_jax.kernels.sharded import Layout
 from rlvr_jax.kernels.sums import OUTPUTS
 from rlvr_jax.types import Array, Moments
@@ -24,6 +24,7 @@ def token_statistics(
   temperature: Array | float = 1.0,
   soft_cap: float | None = None,
   by_column: bool = False,
+  cut: Cut | None = None,
   outputs: Collection[str] = OUTPUTS,
   implementation: str | None = None,
   blocks: Blocks | None = None,
@@ -39,6 +40,8 @@ def token_statistics(
     temperature: f32[N] or f32[], divides the logits; constant for the gradient.
     soft_cap: c of c tanh(z / c), taken before the temperature; None for none.
     by_column: the weights are [D, V].
+    cut: of the distributions, f32[N] each; they are normalised anew. None for
+      none.
     outputs: fields of Moments to compute; the others are None.
     implementation: one of `engines.NAMES`; None takes the best one that the
       backend has.
@@ -56,16 +59,16 @@ def token_statistics(
     ValueError: an unknown output or implementation.
   """
   outputs, form = _checked(outputs), Form(by_column, soft_cap)
-  inverse = 1 / jnp.asarray(temperature, jnp.float32)
-  inverse = jnp.broadcast_to(inverse, targets.shape)[:, None]
-  tokens = Tokens(hidden, targets[:, None], jax.lax.stop_gradient(inverse))
+  inverse = jnp.broadcast_to(1 / jnp.float32(temperature), targets.shape)
+  known = jax.tree.map(lambda x: x[:, None], (targets, inverse, cut))
+  tokens = Tokens(hidden, *jax.lax.stop_gradient(known))
   name = implementation or engines.best()
   if name == "reference":
-    z, _ = form.logits(hidden, weights, tokens.inverse)
+    z, _ = form.logits(hidden, weights, tokens.inverse, tokens.cut)
     found = reference.moments(z, targets)
   else:
     engine = engines.make(name, form, outputs, blocks, rows, layout)
-    found = _statistics(engine, *tokens, weights)
+    found = _statistics(engine, tokens, weights)
     found = jax.tree.map(lambda x: x[:, 0], found)
   if found.max_prob is not None:
     found = found.replace(max_prob=jax.lax.stop_gradient(found.max_prob))
@@ -82,14 +85,14 @@ def _checked(outputs: Collection[str]) -> tuple[str, ...]:
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _statistics(
-  engine: Engine, hidden: Array, target: Array, inverse: Array, weights: Array
-) -> Moments:
+def _statistics(engine: Engine, tokens: Tokens, weights: Array) -> Moments:
   """Moments f32[N, 1]: those asked for, and those the way back needs."""
-  found = engine.forward(Tokens(hidden, target, inverse), weights)
+  found = engine.forward(tokens, weights)
   wanted = {*engine.outputs, "log_z", "entropy"}
   if "cov_p_logp" in wanted:
     wanted.add("sum_p2")
+  if "energy" in wanted:
+    wanted |= {"logp", "sum_p2"}
   return sums.moments(found, wanted, engine.form.vocabulary(weights))
 
 
@@ -102,10 +105,10 @@ class _Residuals:
   to_weights: bool = flax.struct.field(pytree_node=False)
 
 
-def _remember(engine, hidden, target, inverse, weights):
-  tokens = Tokens(hidden.value, target.value, inverse.value)
-  found = _statistics(engine, *tokens, weights.value)
-  asked = (hidden.perturbed, weights.perturbed)
+def _remember(engine, tokens, weights):
+  asked = (tokens.hidden.perturbed, weights.perturbed)
+  tokens = custom_vjp_primal_tree_values(tokens)
+  found = _statistics(engine, tokens, weights.value)
   return found, _Residuals(tokens, weights.value, found, *asked)
 
 
@@ -116,14 +119,14 @@ def _pull(engine, residuals: _Residuals, cotangents: Moments):
     if cotangent is not None and not isinstance(cotangent, SymbolicZero):
       given[name] = cotangent
   if not given:
-    return None, None, None, None
+    return None, None
   factors = pullback.factors(given, r.moments)
   to_hidden, to_weights = engine.backward(r.tokens, r.weights, factors)
+  to_hidden = to_hidden.astype(r.tokens.hidden.dtype)
+  to_weights = to_weights.astype(r.weights.dtype)
   return (
-    to_hidden.astype(r.tokens.hidden.dtype) if r.to_hidden else None,
-    None,
-    None,
-    to_weights.astype(r.weights.dtype) if r.to_weights else None,
+    Tokens(to_hidden, None, None) if r.to_hidden else None,
+    to_weights if r.to_weights else None,
   )
 
 

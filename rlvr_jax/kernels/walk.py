@@ -14,7 +14,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rlvr_jax.kernels.logits import Form
+from rlvr_jax.kernels.logits import Cut, Form
+from rlvr_jax.kernels.sharded import Layout
 from rlvr_jax.kernels.sums import NOTHING
 from rlvr_jax.types import Array, PyTree
 
@@ -38,11 +39,20 @@ class Blocks:
     return dataclasses.replace(self, rows=min(rows, self.rows))
 
 
+class Setting(NamedTuple):
+  """What does not change from token to token; hashable."""
+
+  form: Form
+  blocks: Blocks = Blocks()
+  layout: Layout | None = None  # on a mesh; None for one device
+
+
 class Source(NamedTuple):
   """Where logits come from."""
 
   hidden: Array  # f[N, D]
   weights: Array  # f[V, D], or f[D, V] as the form says
+  cut: Cut | None = None  # of the distributions
 
 
 class Block(NamedTuple):
@@ -88,10 +98,10 @@ class Walk(NamedTuple):
     """
 
     def of_rows(_, rows):
-      hidden, inverse, known = rows
+      given, inverse, known = rows
 
       def step(carry, number):
-        return add(carry, self._at(hidden, inverse, number), known), None
+        return add(carry, self._at(given, inverse, number), known), None
 
       return None, self._scan(step, start(known))
 
@@ -114,10 +124,11 @@ class Walk(NamedTuple):
     zeros = lambda xs: tuple(jnp.zeros(x.shape, jnp.float32) for x in xs)
 
     def of_rows(to_weights, rows):
-      hidden, inverse, known = rows
+      given, inverse, known = rows
+      hidden = [of_source for of_source, _ in given]
 
       def step(carry, number):
-        found = self._at(hidden, inverse, number)
+        found = self._at(given, inverse, number)
         terms = zip(*carry, hidden, found, cotangent(found, known), strict=True)
         return tuple(zip(*(_add(self.form, *term) for term in terms))), None
 
@@ -131,7 +142,8 @@ class Walk(NamedTuple):
     return [Source(*pair) for pair in zip(to_hidden, to_weights)]
 
   def _rows(self, known):
-    return [source.hidden for source in self.sources], self.inverse, known
+    given = [(source.hidden, source.cut) for source in self.sources]
+    return given, self.inverse, known
 
   def _columns(self) -> tuple[int, int]:
     """The size of the vocabulary and of a block of it."""
@@ -143,20 +155,21 @@ class Walk(NamedTuple):
     vocabulary, count = self._columns()
     return jax.lax.scan(step, start, jnp.arange(-(-vocabulary // count)))[0]
 
-  def _at(self, hidden, inverse, number) -> tuple[Block, ...]:
+  def _at(self, given, inverse, number) -> tuple[Block, ...]:
     """One block per source; the last one overlaps the one before it."""
     vocabulary, count = self._columns()
     first = jnp.minimum(number * count, vocabulary - count)
     column = first + jnp.arange(count)[None, :]
     column = jnp.where(column >= number * count, column, FOREIGN)
 
-    def of(hidden, source):
+    def of(given, source):
+      hidden, cut = given
       part = self.form.columns(source.weights, first, count)
-      z, slope = self.form.logits(hidden, part, inverse)
+      z, slope = self.form.logits(hidden, part, inverse, cut)
       z = jnp.where(column >= 0, z, NOTHING)
       return Block(z, column, first, part, slope)
 
-    return tuple(map(of, hidden, self.sources))
+    return tuple(map(of, given, self.sources))
 
 
 def _add(form, to_hidden, to_weights, hidden, block, dz):

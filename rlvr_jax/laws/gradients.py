@@ -31,6 +31,7 @@ def slopes(
   batch, params = jax.tree.map(_double, (batch, params))
   state = method.init(batch)
   batch, state, now = steps.prepare(method, draws, batch, params, state)
+  now = jax.tree.map(_double, now)  # sweeps give float32
   loss = lambda now: steps.loss(method, draws, batch, state, now)[0]
   dice = np.random.default_rng(0)
   direction = {

@@ -1,48 +1,8 @@
 """AEnt: a bonus on the entropy over the likelier part of the vocabulary."""
 
-import dataclasses
-import math
-
-import jax
-import jax.numpy as jnp
-
-from rlvr_jax import reduce
+from rlvr_jax import reduce, stats
 from rlvr_jax.transform import LossTransform
-from rlvr_jax.types import Array, Moments, Need
-
-
-@dataclasses.dataclass(frozen=True)
-class ClampedEntropy:
-  """Entropy of the distribution without its least likely tokens, nats.
-
-  The floor(share V) smallest logits of a position are left out, of equal ones
-  the first, and the rest is normalised anew. What is left out is constant for
-  the gradient.
-
-  Attributes:
-    share: of the vocabulary, in [0, 1).
-  """
-
-  share: float
-
-  def from_logits(self, *logits: Array, targets: Array) -> Array:
-    """f32[N] from one f32[N, V]."""
-    del targets
-    kept = self._kept(jax.lax.stop_gradient(logits[0]))
-    logp = jax.nn.log_softmax(jnp.where(kept, logits[0], -jnp.inf), axis=-1)
-    logp = jnp.where(kept, logp, 0.0)
-    return -jnp.where(kept, jnp.exp(logp) * logp, 0.0).sum(axis=-1)
-
-  def _kept(self, logits):
-    count = math.floor(self.share * logits.shape[-1])
-    last = jnp.sort(logits, axis=-1)[:, count, None]  # the least that is kept
-    equal = logits == last
-    dropped = count - (logits < last).sum(axis=-1, keepdims=True)
-    return (logits > last) | (equal & (jnp.cumsum(equal, axis=-1) > dropped))
-
-  def from_moments(self, moments: Moments) -> None:
-    """The whole distribution is needed."""
-    del moments
+from rlvr_jax.types import Need
 
 
 def aent(coef: float = 2e-4, share: float = 0.3) -> LossTransform:
@@ -76,13 +36,13 @@ def aent(coef: float = 2e-4, share: float = 0.3) -> LossTransform:
     On Entropy Control in LLM-RL Algorithms, arXiv 2509.03493. The authors'
     repository was not available; an excerpt of its helper was read.
     Differs from that code: the coefficient is fixed; the authors' rule that
-    adapts it was not seen.
+    adapts it was not seen. Tokens as likely as the last one that stays do stay.
   """
   if not coef >= 0:
     raise ValueError(f"aent.coef = {coef!r} must be >= 0.")
   if not 0 <= share < 1:
     raise ValueError(f"aent.share = {share!r} must lie in [0, 1).")
-  clamped = Need(ClampedEntropy(share))
+  clamped = Need(stats.ClampedEntropy(share))
 
   def apply(objective, state, context):
     entropy = context.stat(clamped)

@@ -1,15 +1,12 @@
 """Lp-Reg: holds rare tokens up to a proxy of the policy without its noise."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 
-from rlvr_jax import reduce
+from rlvr_jax import reduce, stats
 from rlvr_jax.transform import LossTransform
-from rlvr_jax.types import Array, Moments, Need
+from rlvr_jax.types import Need
 
-REMOVED = -1e4  # logit of a token that the proxy leaves out
 MAX_DIVERGENCE = 10.0  # nats; and twice that of the difference of log-probs
 CHOICES = {
   "filter": ("relative", "fixed"),
@@ -17,65 +14,6 @@ CHOICES = {
   "proxy": ("old", "current", "ref"),
   "population": ("negative", "all"),
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class ProxyLogp:
-  """Log-prob of the sampled token once improbable tokens are removed, nats.
-
-  Attributes:
-    min_p: least probability kept, in [0, 1].
-    filter: whether min_p is "relative" to the largest, or "fixed".
-    soft: removed tokens get the least logit instead of none at all.
-  """
-
-  min_p: float = 0.02
-  filter: str = "relative"
-  soft: bool = False
-
-  def from_logits(self, *logits: Array, targets: Array) -> Array:
-    """About -1e4 for a removed token."""
-    log_q = self.distribution(logits[0])
-    return jnp.take_along_axis(log_q, targets[:, None], axis=-1)[:, 0]
-
-  def from_moments(self, moments: Moments) -> None:
-    """The moments do not know the other tokens."""
-    del moments
-
-  def distribution(self, logits: Array) -> Array:
-    """f32[N, V]: log-probs of all tokens, constant for the gradient."""
-    logits = jax.lax.stop_gradient(logits)
-    p = jax.nn.softmax(logits, axis=-1)
-    bound = self.min_p
-    if self.filter == "relative":
-      bound = self.min_p * p.max(axis=-1, keepdims=True)
-    low = logits.min(axis=-1, keepdims=True) if self.soft else REMOVED
-    return jax.nn.log_softmax(jnp.where(p >= bound, logits, low), axis=-1)
-
-
-@dataclasses.dataclass(frozen=True)
-class ProxyKL:
-  """KL(proxy || policy) over the full vocabulary, nats.
-
-  Of two parameter sets the first makes the proxy.
-
-  Attributes:
-    proxy: how it is made.
-  """
-
-  proxy: ProxyLogp = ProxyLogp()
-
-  def from_logits(self, *logits: Array, targets: Array) -> Array:
-    """The gradient flows through the policy alone."""
-    del targets
-    log_q = self.proxy.distribution(logits[0])
-    logp = jax.nn.log_softmax(logits[-1], axis=-1)
-    q = jnp.exp(log_q)
-    return jnp.where(q > 0, q * (log_q - logp), 0.0).sum(axis=-1)
-
-  def from_moments(self, moments: Moments) -> None:
-    """The moments do not know the other tokens."""
-    del moments
 
 
 def lp_reg(
@@ -178,13 +116,13 @@ def lp_reg(
       raise ValueError(f"lp_reg.{name} = {value} must lie in [0, 1].")
   if scope_rows is not None and scope_rows < 1:
     raise ValueError(f"lp_reg.scope_rows = {scope_rows} must be None or >= 1.")
-  stat = ProxyLogp(min_p, filter, soft)
+  stat = stats.ProxyLogp(min_p, filter, soft)
   source = "ref" if proxy == "ref" else "policy"
   when = "update" if proxy == "current" else "rollout"
   sampled = Need(stat, (source,), when)
   # One block of logits is enough where the policy is its own proxy.
   pair = ("policy",) if source == "policy" else ("ref", "policy")
-  full = Need(ProxyKL(stat), pair)
+  full = Need(stats.ProxyKL(stat), pair)
 
   def rare(logp, mask, side, share):
     if population == "all":
@@ -230,7 +168,7 @@ def lp_reg(
       "lp_reg/divergence_nats": reduce.masked_mean(value, chosen),
     }
     if not soft:
-      metrics["lp_reg/kept_fraction"] = mean(target > REMOVED / 2)
+      metrics["lp_reg/kept_fraction"] = mean(target > stats.REMOVED / 2)
     return objective.replace(
       clip_low=jnp.where(chosen, 0.0, objective.clip_low),
       clip_high=jnp.where(chosen, jnp.inf, objective.clip_high),

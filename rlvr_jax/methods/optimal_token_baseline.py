@@ -1,37 +1,13 @@
 """Optimal token baseline: returns weighted by the energy of their paths."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 
-from rlvr_jax import reduce
+from rlvr_jax import reduce, stats
 from rlvr_jax.transform import LossTransform, estimate
-from rlvr_jax.types import Array, Moments, Need
+from rlvr_jax.types import Need
 
-
-@dataclasses.dataclass(frozen=True)
-class Energy:
-  """Squared norm of the gradient of log pi(y) by the logits.
-
-  (1 - pi)^2 and the squared probabilities of all other tokens. The moments
-  would give it as 1 - 2 pi + sum p^2, of which rounding leaves nothing where
-  the policy is sure.
-  """
-
-  def from_logits(self, *logits: Array, targets: Array) -> Array:
-    """f32[N] from f32[N, V]."""
-    p = jax.nn.softmax(logits[0], axis=-1)
-    sampled = jnp.arange(p.shape[-1]) == targets[:, None]
-    others = jnp.where(sampled, 0.0, p)
-    return others.sum(axis=-1) ** 2 + (others**2).sum(axis=-1)
-
-  def from_moments(self, moments: Moments) -> None:
-    """They do not suffice."""
-    del moments
-
-
-ENERGY = Need(Energy(), when="rollout")
+ENERGY = Need(stats.Energy(), when="rollout")
 LEAST = 1e-30  # a smaller sum of weights is lost in float32
 
 

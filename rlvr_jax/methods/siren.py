@@ -1,55 +1,15 @@
 """SIREN: holds the entropy of peak tokens' nuclei where it began."""
 
-import dataclasses
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from rlvr_jax import reduce
+from rlvr_jax import reduce, stats
 from rlvr_jax.transform import LossTransform
-from rlvr_jax.types import Array, Moments, Need, TokenBatch
+from rlvr_jax.types import Array, Need, TokenBatch
 
 NUCLEI = ("exclusive", "inclusive")
-
-
-@dataclasses.dataclass(frozen=True)
-class NucleusEntropy:
-  """Entropy of the next-token distribution cut to its nucleus, nats.
-
-  Attributes:
-    top_p: mass of the nucleus, in (0, 1].
-    top_k: most tokens it may hold.
-    nucleus: whether the token that crosses top_p belongs to it.
-  """
-
-  top_p: float = 0.8
-  top_k: int = 10_000
-  nucleus: str = "exclusive"
-
-  def from_logits(self, *logits: Array, targets: Array) -> Array:
-    """0 for an empty nucleus; what it holds is constant for the gradient."""
-    del targets
-    count = min(self.top_k, logits[0].shape[-1])
-    top, _ = jax.lax.top_k(logits[0], count)
-    fixed = jax.lax.stop_gradient(top)
-    log_z = jax.nn.logsumexp(logits[0], axis=-1, keepdims=True)
-    p = jax.lax.stop_gradient(jnp.exp(top - log_z))
-    mass = jnp.cumsum(p, axis=-1)
-    if self.nucleus == "inclusive":
-      mass = mass - p
-    # Shifted by the largest logit: all terms of the entropy have one sign.
-    shifted = top - fixed[..., :1]
-    kept = (mass < self.top_p) & (jnp.exp(shifted) > 0)
-    shifted = jnp.where(kept, shifted, 0.0)
-    weight = jnp.where(kept, jnp.exp(shifted), 0.0)
-    total = weight.sum(axis=-1)
-    total = jnp.where(total > 0, total, 1.0)
-    return jnp.log(total) - (weight * shifted).sum(axis=-1) / total
-
-  def from_moments(self, moments: Moments) -> None:
-    """The moments know no order of the tokens."""
-    del moments
 
 
 class SirenState(NamedTuple):
@@ -117,7 +77,8 @@ def siren(
     Differs from that code: h is of the whole minibatch, not of a micro-batch
     (scope_rows = k restores that); the code adds 1e-12 inside the logarithm and
     to the mass of the nucleus; padding is never chosen, and its rows are no
-    rows.
+    rows; tokens as likely as the last one of a nucleus belong to it, where the
+    code's sort keeps some of them.
   """
   if nucleus not in NUCLEI:
     raise ValueError(f"siren.nucleus = {nucleus!r} must be in {NUCLEI}.")
@@ -133,7 +94,7 @@ def siren(
     raise ValueError(f"siren.anchor = {anchor} must be None or >= 0.")
   if scope_rows is not None and scope_rows < 1:
     raise ValueError(f"siren.scope_rows = {scope_rows} must be None or >= 1.")
-  stat = NucleusEntropy(top_p, top_k, nucleus)
+  stat = stats.NucleusEntropy(top_p, top_k, nucleus)
   now, then = Need(stat), Need(stat, when="rollout")
 
   def peaks(nats: Array, mask: Array) -> Array:

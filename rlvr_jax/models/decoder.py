@@ -14,6 +14,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from rlvr_jax import stats
+from rlvr_jax.kernels.sharded import Layout
 from rlvr_jax.models import attention
 from rlvr_jax.types import Array, PyTree, TokenBatch
 
@@ -152,12 +154,18 @@ class Decoder(nnx.Module):
       x = table[tokens]
     return (x * self.config.width**0.5).astype(self.config.dtype)
 
+  def output(self) -> Array:
+    """f[V, D]: what turns states into logits."""
+    head = self.embedding if self.config.tied else self.head
+    return head[...].astype(self.config.dtype)
+
   def logits(self, hidden: Array) -> Array:
     """f32[..., V] from f[..., D]."""
-    head = self.embedding if self.config.tied else self.head
-    weights = head[...].astype(hidden.dtype)
     return jnp.einsum(
-      "...d,vd->...v", hidden, weights, preferred_element_type=jnp.float32
+      "...d,vd->...v",
+      hidden,
+      self.output(),
+      preferred_element_type=jnp.float32,
     )
 
   def norm(self, x: Array) -> Array:
@@ -235,10 +243,14 @@ class Transformer:
 
   The module is split once into its graph and its weights; past this edge
   everything is `f(params, ...)`.
+
+  Args:
+    config: sizes and choices.
+    layout: of tokens and vocabulary on a mesh; None for one device.
   """
 
-  def __init__(self, config: DecoderConfig):
-    self.config = config
+  def __init__(self, config: DecoderConfig, layout: Layout | None = None):
+    self.config, self.layout = config, layout
     make = lambda: Decoder(config, nnx.Rngs(params=0))
     self._graphdef = nnx.graphdef(nnx.eval_shape(make))
 
@@ -259,6 +271,10 @@ class Transformer:
     valid = jnp.concatenate([batch.prompt_mask, answer], axis=1)
     states, _ = self.module(params).full(batch.tokens[:, :-1], valid)
     return states[:, prompt - 1 :]
+
+  def head(self, params: PyTree) -> stats.Head:
+    """The output matrix, and where it lives."""
+    return stats.Head(self.module(params).output(), layout=self.layout)
 
   def logits(self, params: PyTree, hidden: Array) -> Array:
     """f32[..., V] from f[..., D]."""

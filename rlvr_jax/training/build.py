@@ -9,6 +9,7 @@ import optax
 from ml_collections import ConfigDict
 
 from rlvr_jax import tasks
+from rlvr_jax.kernels.sharded import Layout
 from rlvr_jax.models import mesh as mesh_lib
 from rlvr_jax.models.decoder import DecoderConfig, Transformer
 from rlvr_jax.sampling import sampler
@@ -86,7 +87,7 @@ def build(config: ConfigDict) -> Run:
   )
   task = subset(whole, config.task.subset)
   sizes = DecoderConfig(vocabulary=task.tokenizer.vocab_size, **config.model)
-  model = Transformer(sizes)
+  model = Transformer(sizes, Layout(mesh))
   settings = _settings(config, task)
   chain = config_lib.build_chain(config)
   programs = Programs(model, chain, optimizer(config), settings, mesh)

@@ -61,6 +61,37 @@ def rollout(batch: TokenBatch, entropy: Array, eos: int) -> dict[str, Array]:
   }
 
 
+def covariance(batch: TokenBatch) -> dict[str, Array]:
+  """What drives the entropy down: log-prob going along with advantage.
+
+  `token` pools the counted tokens of the main draw; `prompt` takes a response
+  with its mean log-prob l as one action, and is the mean over prompts of the
+  covariance of l and exp(l) A over their responses.
+
+  Args:
+    batch: with its advantages.
+
+  Returns:
+    f32[] by metric name, advantage times nats.
+
+  Source:
+    Cui et al., arXiv 2505.22617, equations 8 to 10.
+  """
+  group = jnp.where(batch.source == 0, batch.group, -1)
+  token = batch.mask & (group >= 0)[:, None]
+  logp = reduce.row_mean(batch.old_logp, batch.mask)
+  gain = jnp.exp(logp) * reduce.row_mean(batch.advantages, batch.mask)
+  apart = lambda x: x - reduce.group_mean(x, group)
+  one_each = jnp.maximum(reduce.group_count(group), 1)
+  of_row = jnp.where(group >= 0, apart(logp) * apart(gain) / one_each, 0)
+  pooled = reduce.centred_product(batch.old_logp, batch.advantages, token)
+  return {
+    "covariance/token": reduce.masked_mean(pooled, token),
+    "covariance/prompt": of_row.sum()
+    / jnp.maximum(reduce.group_total(group), 1),
+  }
+
+
 def mismatch(logp: Array, sampled: Array, mask: Array) -> dict[str, Array]:
   """How far the trainer's log-probs are from the sampler's, same parameters.
 

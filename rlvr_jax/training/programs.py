@@ -253,6 +253,7 @@ class Programs:
     clock = Clock(state.step, 0, self._key(state))
     edit = objective.prepare(self.method, self.draws)
     batch, method_state = edit(batch, state.method, clock)
+    measured |= measures.covariance(batch)
     return batch.replace(metrics={}), method_state, measured | batch.metrics
 
   def _update(self, state, ref, batch, index):

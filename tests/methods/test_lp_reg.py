@@ -8,7 +8,8 @@ import pytest
 from golden_adapters import common
 from golden_adapters.clip_cov import edited
 from golden_adapters.siren import of_logits
-from rlvr_jax.methods.lp_reg import ProxyKL, ProxyLogp, lp_reg
+from rlvr_jax.methods.lp_reg import lp_reg
+from rlvr_jax.stats import ProxyKL, ProxyLogp
 from rlvr_jax.types import Need
 
 pytestmark = pytest.mark.usefixtures("quick_compile")

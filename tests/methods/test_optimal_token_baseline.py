@@ -8,10 +8,9 @@ import pytest
 from golden_adapters import common
 from rlvr_jax.methods.optimal_token_baseline import (
   ENERGY,
-  Energy,
   optimal_token_baseline,
 )
-from rlvr_jax.stats import from_logits
+from rlvr_jax.stats import Energy, from_logits
 from rlvr_jax.types import Need
 
 pytestmark = pytest.mark.usefixtures("quick_compile")

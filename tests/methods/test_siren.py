@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 import rlvr_jax
 from golden_adapters import common
 from golden_adapters.siren import of_logits, total
-from rlvr_jax.methods.siren import NucleusEntropy, siren
-from rlvr_jax.stats import LOGP
+from rlvr_jax.methods.siren import siren
+from rlvr_jax.stats import LOGP, NucleusEntropy
 from rlvr_jax.types import Clock, Need
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
-DISTRIBUTION = np.float32([0.5, 0.25, 0.125, 0.125])
+DISTRIBUTION = np.float32([0.5, 0.25, 0.15, 0.1])
 
 
 def entropy(logits, **parameters):
@@ -28,12 +28,20 @@ def test_the_token_that_crosses_the_mass_is_out_or_in():
   logits = np.log(DISTRIBUTION)[None]
   # Mass 0.75 < 0.8 holds two tokens of odds 2 : 1; the third one crosses.
   two = -(2 / 3 * np.log(2 / 3) + 1 / 3 * np.log(1 / 3))
-  three = -(4 / 7 * np.log(4 / 7) + 2 / 7 * np.log(2 / 7) + np.log(1 / 7) / 7)
+  q = np.array([0.5, 0.25, 0.15]) / 0.9
+  three = -(q * np.log(q)).sum()
   np.testing.assert_allclose(entropy(logits, top_p=0.8), [two], rtol=1e-6)
   found = entropy(logits, top_p=0.8, nucleus="inclusive")
   np.testing.assert_allclose(found, [three], rtol=1e-6)
   found = entropy(logits, top_p=1.0, top_k=2, nucleus="inclusive")
   np.testing.assert_allclose(found, [two], rtol=1e-6)
+
+
+def test_tokens_as_likely_as_the_last_one_of_a_nucleus_belong_to_it():
+  # Two of the four are enough for half the mass, or all that may be kept.
+  logits = np.zeros((1, 4), np.float32)
+  for options in ({"top_p": 0.6}, {"top_p": 1.0, "top_k": 2}):
+    np.testing.assert_allclose(entropy(logits, **options), np.log(4))
 
 
 @pytest.mark.parametrize(
@@ -64,6 +72,8 @@ def test_the_gradient_by_the_logits_is_the_closed_form(logits):
     return  # rounding decides
   kept = np.zeros(6, bool)
   kept[order[mass < 0.9]] = True
+  if kept.any():
+    kept |= np.asarray(logits)[0] >= np.asarray(logits)[0][kept].min()
   q = np.where(kept, p, 0) / max(np.where(kept, p, 0).sum(), 1e-300)
   log_q = np.log(np.where(q > 0, q, 1))
   want = -(q * log_q).sum()

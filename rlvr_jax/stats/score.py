@@ -1,11 +1,11 @@
-"""The statistics a method may ask for, and `score`, which computes them.
+"""`score`: from a model's hidden states to the statistics asked of them.
 
-Between the model and the loss stand a few f32[B, T] arrays. The model makes
-hidden states; `score` turns them into exactly the statistics that were asked
-for, a bounded number of tokens at a time, so logits of all tokens never exist.
+What `Moments` contain comes from one sweep over the vocabulary per parameter
+set and view; divergences and truncated distributions take sweeps of their own.
+None of them makes logits. A statistic that knows no other way than from logits
+gets those of a bounded number of tokens at a time.
 """
 
-import dataclasses
 import functools
 from collections.abc import Iterable, Mapping
 from typing import Protocol
@@ -14,88 +14,8 @@ import jax
 import jax.numpy as jnp
 
 from rlvr_jax.kernels import reference
-from rlvr_jax.types import (
-  CLEAN,
-  LOGP_KEY,
-  Array,
-  Moments,
-  Need,
-  PyTree,
-  TokenBatch,
-)
-
-
-class FromMoments:
-  """Base of a statistic that the moments already contain."""
-
-  def from_logits(self, *logits: Array, targets: Array) -> Array:
-    """`from_moments` of the moments of these logits."""
-    return self.from_moments(reference.moments(logits[0], targets))
-
-
-@dataclasses.dataclass(frozen=True)
-class Logp(FromMoments):
-  """Log-probability of the sampled token, nats."""
-
-  def from_moments(self, moments: Moments) -> Array:
-    return moments.logp
-
-
-@dataclasses.dataclass(frozen=True)
-class Entropy(FromMoments):
-  """Entropy of the next-token distribution over the full vocabulary, nats."""
-
-  def from_moments(self, moments: Moments) -> Array:
-    return moments.entropy
-
-
-@dataclasses.dataclass(frozen=True)
-class CovProbLogp(FromMoments):
-  """N = Cov_p(p, log p) = sum_i p_i S_i with S_i = p_i (log p_i + H)."""
-
-  def from_moments(self, moments: Moments) -> Array:
-    return moments.cov_p_logp
-
-
-@dataclasses.dataclass(frozen=True)
-class FullKL:
-  """KL(first || second) of two next-token distributions, nats."""
-
-  def from_logits(self, *logits: Array, targets: Array) -> Array:
-    del targets
-    first, second = (jax.nn.log_softmax(z, axis=-1) for z in logits)
-    p = jnp.exp(first)
-    return jnp.where(p > 0, p * (first - second), 0.0).sum(axis=-1)
-
-  def from_moments(self, moments: Moments) -> None:
-    del moments
-
-
-@dataclasses.dataclass(frozen=True)
-class Features:
-  """A fixed random projection of the last hidden state; f32[B, T, size].
-
-  The projection keeps distances up to a relative error of about
-  1 / sqrt(size); states are scaled to unit root mean square first.
-
-  Attributes:
-    size: numbers per token.
-    seed: of the projection.
-  """
-
-  size: int = 64
-  seed: int = 0
-
-  def from_hidden(self, hidden: Array) -> Array:
-    x = jax.lax.stop_gradient(hidden).astype(jnp.float32)
-    x *= jax.lax.rsqrt((x * x).mean(axis=-1, keepdims=True) + 1e-6)
-    key = jax.random.key(self.seed)
-    projection = jax.random.normal(key, (x.shape[-1], self.size))
-    # Rows of unit root mean square again, on average.
-    return x @ projection / jnp.sqrt(x.shape[-1])
-
-
-LOGP = Need(Logp())
+from rlvr_jax.stats.distribution import Head, Swept
+from rlvr_jax.types import Array, Need, PyTree, Stat, TokenBatch, View
 
 
 class Model(Protocol):
@@ -103,6 +23,9 @@ class Model(Protocol):
 
   def hidden(self, params: PyTree, batch: TokenBatch) -> Array:
     """f[B, T, D]: the state that predicts each response token."""
+
+  def head(self, params: PyTree) -> Head:
+    """The output matrix."""
 
   def logits(self, params: PyTree, hidden: Array) -> Array:
     """f32[..., V] from f[..., D]."""
@@ -208,27 +131,79 @@ def score(
       f"{sorted(params)}; needs: {[n.key for n in needs]}."
     )
   hidden = {name: model.hidden(params[name], batch) for name in names}
-
-  @jax.checkpoint
-  def sweep(piece):
-    states, targets, temperature = piece
-    blocks = {
-      name: _rows(model.logits(params[name], states[name])) for name in names
-    }
-    flat = of_tokens(
-      needs,
-      blocks,
-      {name: _rows(states[name]) for name in names},
-      targets.reshape(-1),
-      temperature.reshape(-1),
-    )
-    back = lambda v: v.reshape(*targets.shape, *v.shape[1:])
-    return {k: back(v) for k, v in flat.items()}
-
   temperature = jnp.broadcast_to(
     batch.score_temperature[:, None], batch.mask.shape
   )
-  return _by_position(sweep, (hidden, batch.response, temperature), chunk)
+  found = {}
+
+  def swept(name: str, view: View) -> Swept:
+    heat = (temperature * view.temperature).reshape(-1)
+    targets = batch.response.reshape(-1)
+    head = model.head(params[name])
+    return Swept(_rows(hidden[name]), head, targets, heat, chunk)
+
+  flat = _by_sweeps(needs, swept)
+  found = {k: v.reshape(batch.mask.shape) for k, v in flat.items()}
+  deep = [need for need in needs if need.is_hidden]
+  found |= {n.key: n.stat.from_hidden(hidden[n.params[0]]) for n in deep}
+  rest = tuple(need for need in needs if need.key not in found)
+  if rest:
+    logits = lambda name, states: model.logits(params[name], states)
+    arrays = hidden, batch.response, temperature
+    found |= _by_logits(rest, logits, arrays, chunk)
+  return found
+
+
+def reads(stat: Stat) -> tuple[str, ...]:
+  """The fields of Moments a statistic is made of; none if they do not do."""
+  seen = []
+
+  class Recorder:
+    vocabulary = 2
+
+    def __getattr__(self, name: str) -> Array:
+      seen.append(name)
+      return jnp.ones(1)
+
+  value = jax.eval_shape(lambda: stat.from_moments(Recorder()))
+  return () if value is None else tuple(dict.fromkeys(seen))
+
+
+def _in_moments(needs: Iterable[Need]) -> dict[tuple[str, View], list[Need]]:
+  """The needs that moments answer, by parameter set and view."""
+  groups = {}
+  for need in needs:
+    if len(need.params) == 1 and not need.is_hidden and reads(need.stat):
+      groups.setdefault((need.params[0], need.view), []).append(need)
+  return groups
+
+
+def _by_sweeps(needs, swept) -> dict[str, Array]:
+  """All that takes no logits, f32[N]; `swept` gives the distributions."""
+  found = {}
+  for of, group in _in_moments(needs).items():
+    moments = swept(*of).moments(*{f for n in group for f in reads(n.stat)})
+    found |= {n.key: n.stat.from_moments(moments) for n in group}
+  for need in needs:
+    if hasattr(need.stat, "from_distributions"):
+      each = (swept(name, need.view) for name in need.params)
+      found[need.key] = need.stat.from_distributions(*each)
+  return found
+
+
+def _by_logits(needs, logits, arrays, chunk):
+  """The other statistics, from the logits of `chunk` tokens at a time."""
+
+  @jax.checkpoint
+  def of_piece(piece):
+    states, targets, temperature = piece
+    names = sorted({name for need in needs for name in need.params})
+    blocks = {name: _rows(logits(name, states[name])) for name in names}
+    flat = targets.reshape(-1), temperature.reshape(-1)
+    found = from_logits(needs, blocks, *flat)
+    return {k: v.reshape(targets.shape) for k, v in found.items()}
+
+  return _by_position(of_piece, arrays, chunk)
 
 
 def _rows(x: Array) -> Array:
@@ -255,6 +230,3 @@ def _by_position(fn, arrays: PyTree, chunk: int) -> PyTree:
     return x.swapaxes(0, 1).reshape(rows, -1, *x.shape[3:])[:, :length]
 
   return jax.tree.map(join, jax.lax.map(fn, jax.tree.map(split, arrays)))
-
-
-assert LOGP.key == LOGP_KEY and LOGP.view == CLEAN

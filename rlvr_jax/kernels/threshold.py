@@ -1,0 +1,204 @@
+"""Logits that part likely tokens from unlikely ones, without a sort.
+
+The mass and the number of the tokens above a bound fall as the bound rises, so
+the bound of a nucleus can be bracketed: each walk over the vocabulary tries
+`STEPS` bounds at once and leaves one of the STEPS + 1 gaps between them.
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from rlvr_jax.kernels import sharded, sums
+from rlvr_jax.kernels.sums import NOTHING
+from rlvr_jax.kernels.walk import Setting, Source, Walk
+from rlvr_jax.types import Array
+
+STEPS, WALKS = 64, 4  # 65^4 parts of at most RANGE nats
+RANGE = 110.0  # exp(-110) is 0 in float32
+ROUNDING = 2e-6  # of logits, relative, between two ways to compute them
+
+
+class Keep(NamedTuple):
+  """How many of the likeliest tokens belong to a nucleus.
+
+  Attributes:
+    mass: of the nucleus.
+    count: most tokens it may hold.
+    inclusive: whether the token that brings it to `mass` belongs to it.
+  """
+
+  mass: float = jnp.inf
+  count: int = 2**31 - 1
+  inclusive: bool = False
+
+
+class _Tried(NamedTuple):
+  """Tokens at least as likely as a bound."""
+
+  mass: Array  # f32[N, STEPS], as a sum of exp(z - top)
+  count: Array  # i32[N, STEPS]
+
+
+class _Bracket(NamedTuple):
+  """Where the bound lies; f32[N, 1]."""
+
+  low: Array  # it keeps too much
+  high: Array  # it does not, but
+  mass: Array  # this
+  count: Array  # i32 and so many
+
+
+def least_logit(
+  source: Source, inverse: Array, keep: Keep, setting: Setting
+) -> Array:
+  """A bound between the least logit of a nucleus and the next smaller one.
+
+  Tokens as likely as the last one of the nucleus belong to it. The likeliest
+  always does.
+
+  Args:
+    source: of the logits.
+    inverse: f32[N, 1] 1 / temperature.
+    keep: what belongs to the nucleus.
+    setting: form, sizes and layout.
+
+  Returns:
+    f32[N, 1]; of tokens of probability 0 it may keep fewer.
+  """
+  find = functools.partial(_find, keep=keep, setting=setting)
+  return _everywhere(find, source, inverse, setting)
+
+
+def lowest_logit(source: Source, inverse: Array, setting: Setting) -> Array:
+  """f32[N, 1]: the smallest logit; arguments as of `least_logit`."""
+
+  def add(low, blocks, _):
+    (b,) = blocks
+    z = jnp.where(b.column >= 0, b.z, jnp.inf)
+    return jnp.minimum(low, z.min(axis=-1, keepdims=True))
+
+  def find(given, weights, axis):
+    walk = _walk(given, weights, setting)
+    start = lambda like: jnp.full_like(like, jnp.inf)
+    low = walk.fold(add, start, walk.inverse)
+    return low if axis is None else jax.lax.pmin(low, axis)
+
+  return _everywhere(find, source, inverse, setting)
+
+
+def _everywhere(find, source, inverse, setting) -> Array:
+  source = jax.lax.stop_gradient(source)
+  given, form = (source.hidden, source.cut, inverse), setting.form
+  return sharded.forward(setting.layout, find, form, given, source.weights)
+
+
+def _walk(given, weights, setting) -> Walk:
+  hidden, cut, inverse = given
+  source = Source(hidden, weights, cut)
+  return Walk((source,), inverse, setting.form, setting.blocks)
+
+
+def _find(given, weights, axis, *, keep: Keep, setting: Setting) -> Array:
+  """`least_logit` on one device of an axis."""
+  walk = _walk(given, weights, setting)
+  top, total = _extent(walk, axis)
+  whole = total * keep.mass
+
+  def narrow(bracket, _):
+    share = jnp.arange(1, STEPS + 1) / (STEPS + 1)
+    bounds = bracket.low + (bracket.high - bracket.low) * share
+    tried = _try(walk, axis, top, bounds)
+    fits = (tried.mass < whole) & (tried.count <= keep.count)
+    return _narrowed(bracket, bounds, tried, fits), None
+
+  first = _first(top, total, keep, setting.form.vocabulary(weights), axis)
+  b, _ = jax.lax.scan(narrow, first, length=WALKS)
+  last, after = _edge(walk, axis, b.high)
+  more = b.mass if keep.inclusive else b.mass + jnp.exp(after - top)
+  joins = (more < whole) & (b.count < keep.count)
+  below = after - ROUNDING * (1 + jnp.abs(after))
+  return jnp.where(joins, below, (last + after) / 2)
+
+
+def _first(top, total, keep, columns, axis) -> _Bracket:
+  """All tokens, but for a tail that is too light; or the likeliest alone."""
+  columns *= 1 if axis is None else jax.lax.axis_size(axis)
+  depth = jnp.full_like(top, RANGE)
+  if keep.mass < 1:
+    tail = jnp.log(columns / ((1 - keep.mass) * total))
+    depth = jnp.minimum(tail + 1, RANGE)
+  one = jnp.ones_like(top)
+  high = top - ROUNDING * (1 + jnp.abs(top))
+  return _Bracket(top - depth, high, one, one.astype(jnp.int32))
+
+
+def _extent(walk: Walk, axis: str | None) -> tuple[Array, Array]:
+  """The largest logit, and the sum of exp(z - top); f32[N, 1]."""
+
+  def add(found, blocks, _):
+    (b,) = blocks
+    return sums.merge(found, sums.of_block(b.z, b.column < 0, ()))
+
+  start = lambda like: sums.start(like.shape, ())
+  found = walk.fold(add, start, walk.inverse)
+  found = found if axis is None else sums.across(found, axis)
+  return found.top, found.s0
+
+
+def _try(walk: Walk, axis: str | None, top: Array, bounds: Array) -> _Tried:
+  """What each of the bounds f32[N, STEPS] keeps."""
+
+  def add(found, blocks, known):
+    (b,), (top, bounds) = blocks, known
+    w = jnp.where(b.column >= 0, jnp.exp(b.z - top), 0.0)[:, :, None]
+    inside = (b.z[:, :, None] >= bounds[:, None, :]) & (w > 0)
+    return _Tried(
+      found.mass + jnp.where(inside, w, 0.0).sum(axis=1),
+      found.count + inside.sum(axis=1, dtype=jnp.int32),
+    )
+
+  start = lambda known: _Tried(
+    jnp.zeros_like(known[1]), jnp.zeros(known[1].shape, jnp.int32)
+  )
+  found = walk.fold(add, start, (top, bounds))
+  return found if axis is None else jax.lax.psum(found, axis)
+
+
+def _narrowed(
+  old: _Bracket, bounds: Array, tried: _Tried, fits: Array
+) -> _Bracket:
+  """The gap between the last bound that keeps too much and the next one."""
+  best = lambda x, old: jnp.maximum(
+    jnp.where(fits, x, old).max(axis=1, keepdims=True), old
+  )
+  return _Bracket(
+    jnp.where(fits, old.low, bounds).max(axis=1, keepdims=True),
+    jnp.where(fits, bounds, old.high).min(axis=1, keepdims=True),
+    best(tried.mass, old.mass),
+    best(tried.count, old.count),
+  )
+
+
+def _edge(walk: Walk, axis: str | None, bound: Array) -> tuple[Array, Array]:
+  """The least logit above a bound, and the largest one below it."""
+
+  def add(found, blocks, bound):
+    (b,), (last, after) = blocks, found
+    above = jnp.where(b.z >= bound, b.z, jnp.inf)
+    below = jnp.where(b.z >= bound, NOTHING, b.z)
+    return (
+      jnp.minimum(last, above.min(axis=1, keepdims=True)),
+      jnp.maximum(after, below.max(axis=1, keepdims=True)),
+    )
+
+  start = lambda bound: (
+    jnp.full_like(bound, jnp.inf),
+    jnp.full_like(bound, NOTHING),
+  )
+  last, after = walk.fold(add, start, bound)
+  if axis is None:
+    return last, after
+  return jax.lax.pmin(last, axis), jax.lax.pmax(after, axis)
