@@ -109,7 +109,7 @@ def terms(
   """What each column adds to the sums, measured from `top`.
 
   Args:
-    z: f32[...] logits; NOTHING or -inf for columns that do not exist.
+    z: f32[...] finite logits; NOTHING for columns that do not exist.
     is_target: bool[...] where the target stands.
     top: f32[...] at least as large as z.
     outputs: names of the moments that will be asked.
@@ -118,8 +118,8 @@ def terms(
     Sums, f32[...] each; its `top` is None.
   """
   asked = start((), outputs)
-  w = jnp.exp(z - top)
-  d = jnp.where(w > 0, z - top, 0.0)
+  d = z - top  # finite, so that w d and (w d) d are 0 where w is
+  w = jnp.exp(d)
   wd, w2 = w * d, w * w
   other = lambda x: jnp.where(is_target, 0.0, x)
   return Sums(
@@ -129,7 +129,7 @@ def terms(
     s1=wd,
     s2=None if asked.s2 is None else wd * d,
     q0=None if asked.q0 is None else w2,
-    q1=None if asked.q1 is None else w2 * d,
+    q1=None if asked.q1 is None else w * wd,
     o0=None if asked.o0 is None else other(w),
     o2=None if asked.o2 is None else other(w2),
   )

@@ -1,0 +1,1 @@
+"""Times `token_statistics` against its rivals, see `bench_kernel`."""
