@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from rlvr_jax import methods, stats
+from rlvr_jax.kernels.logits import Keep
 from rlvr_jax.kernels.sharded import Layout
-from rlvr_jax.kernels.threshold import Keep
 from rlvr_jax.models.mesh import make_mesh
 from rlvr_jax.stats.distribution import Swept, Written
 from rlvr_jax.stats.score import reads
@@ -96,9 +96,8 @@ def cases(*names):
   ("name", "how"), cases("nucleus", "few", "soft", "from the proxy")
 )
 def test_what_is_swept_needs_no_logits(name, how):
-  stat = STATS.get(name) or PAIRS[name]
-  count = 2 if name in PAIRS else 1
-  given, how = [parameters(seed) for seed in range(count)], WAYS[how]
+  stat, how = STATS.get(name) or PAIRS[name], WAYS[how]
+  given = [parameters(seed) for seed in range(1 + (name in PAIRS))]
   bent = {k: v for k, v in how.items() if k == "soft_cap"}
   want = asked(stat, written, *given, **bent)
   assert_same(asked(stat, swept, *given, **how), want)

@@ -21,6 +21,20 @@ class Cut(NamedTuple):
   fill: Array  # f32[N, 1]
 
 
+class Keep(NamedTuple):
+  """How many of the likeliest tokens belong to a nucleus.
+
+  Attributes:
+    mass: of the nucleus.
+    count: most tokens it may hold.
+    inclusive: whether the token that brings it to `mass` belongs to it.
+  """
+
+  mass: float = jnp.inf
+  count: int = 2**31 - 1
+  inclusive: bool = False
+
+
 class Tokens(NamedTuple):
   """What is known of each token."""
 

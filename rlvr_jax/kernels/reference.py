@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from rlvr_jax.kernels.threshold import Keep
+from rlvr_jax.kernels.logits import Keep
 from rlvr_jax.types import Array, Moments
 
 

@@ -12,34 +12,21 @@ import jax
 import jax.numpy as jnp
 
 from rlvr_jax.kernels import sharded, sums
+from rlvr_jax.kernels.logits import Keep
 from rlvr_jax.kernels.sums import NOTHING
 from rlvr_jax.kernels.walk import Setting, Source, Walk
 from rlvr_jax.types import Array
 
-STEPS, WALKS = 64, 4  # 65^4 parts of at most RANGE nats
+STEPS, WALKS = 8, 8  # 9^8 parts of at most RANGE nats
 RANGE = 110.0  # exp(-110) is 0 in float32
 ROUNDING = 2e-6  # of logits, relative, between two ways to compute them
-
-
-class Keep(NamedTuple):
-  """How many of the likeliest tokens belong to a nucleus.
-
-  Attributes:
-    mass: of the nucleus.
-    count: most tokens it may hold.
-    inclusive: whether the token that brings it to `mass` belongs to it.
-  """
-
-  mass: float = jnp.inf
-  count: int = 2**31 - 1
-  inclusive: bool = False
 
 
 class _Tried(NamedTuple):
   """Tokens at least as likely as a bound."""
 
   mass: Array  # f32[N, STEPS], as a sum of exp(z - top)
-  count: Array  # i32[N, STEPS]
+  count: Array  # f32[N, STEPS], exact up to 2^24
 
 
 class _Bracket(NamedTuple):
@@ -48,7 +35,7 @@ class _Bracket(NamedTuple):
   low: Array  # it keeps too much
   high: Array  # it does not, but
   mass: Array  # this
-  count: Array  # i32 and so many
+  count: Array  # and so many
 
 
 def least_logit(
@@ -132,7 +119,7 @@ def _first(top, total, keep, columns, axis) -> _Bracket:
     depth = jnp.minimum(tail + 1, RANGE)
   one = jnp.ones_like(top)
   high = top - ROUNDING * (1 + jnp.abs(top))
-  return _Bracket(top - depth, high, one, one.astype(jnp.int32))
+  return _Bracket(top - depth, high, one, one)
 
 
 def _extent(walk: Walk, axis: str | None) -> tuple[Array, Array]:
@@ -153,16 +140,15 @@ def _try(walk: Walk, axis: str | None, top: Array, bounds: Array) -> _Tried:
 
   def add(found, blocks, known):
     (b,), (top, bounds) = blocks, known
-    w = jnp.where(b.column >= 0, jnp.exp(b.z - top), 0.0)[:, :, None]
-    inside = (b.z[:, :, None] >= bounds[:, None, :]) & (w > 0)
-    return _Tried(
-      found.mass + jnp.where(inside, w, 0.0).sum(axis=1),
-      found.count + inside.sum(axis=1, dtype=jnp.int32),
-    )
+    w = jnp.where(b.column >= 0, jnp.exp(b.z - top), 0.0)
+    one = (w > 0).astype(jnp.float32)
+    # One bound after the other: an array [rows, columns, STEPS] would be made.
+    kept = [b.z >= bounds[:, k : k + 1] for k in range(STEPS)]
+    each = lambda x: [jnp.where(k, x, 0.0).sum(axis=1) for k in kept]
+    total = lambda x: jnp.stack(each(x), axis=1)
+    return _Tried(found.mass + total(w), found.count + total(one))
 
-  start = lambda known: _Tried(
-    jnp.zeros_like(known[1]), jnp.zeros(known[1].shape, jnp.int32)
-  )
+  start = lambda known: _Tried(*(jnp.zeros_like(known[1]),) * 2)
   found = walk.fold(add, start, (top, bounds))
   return found if axis is None else jax.lax.psum(found, axis)
 

@@ -13,10 +13,9 @@ import jax.numpy as jnp
 
 from rlvr_jax.kernels import reference, threshold
 from rlvr_jax.kernels.divergence import divergence
-from rlvr_jax.kernels.logits import Cut, Form
+from rlvr_jax.kernels.logits import Cut, Form, Keep
 from rlvr_jax.kernels.sharded import Layout
 from rlvr_jax.kernels.sums import NOTHING
-from rlvr_jax.kernels.threshold import Keep
 from rlvr_jax.kernels.token_statistics import token_statistics
 from rlvr_jax.kernels.walk import Blocks, Setting, Source
 from rlvr_jax.types import Array, Moments

@@ -2,8 +2,9 @@
 
 What `Moments` contain comes from one sweep over the vocabulary per parameter
 set and view; divergences and truncated distributions take sweeps of their own.
-None of them makes logits. A statistic that knows no other way than from logits
-gets those of a bounded number of tokens at a time.
+None of them makes logits. What knows no other way than from logits gets those
+of a bounded number of tokens at a time, and so does all but the moments if a
+single block holds the vocabulary.
 """
 
 import functools
@@ -14,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from rlvr_jax.kernels import reference
+from rlvr_jax.kernels.walk import Blocks
 from rlvr_jax.stats.distribution import Head, Swept
 from rlvr_jax.types import Array, Need, PyTree, Stat, TokenBatch, View
 
@@ -179,14 +181,16 @@ def _in_moments(needs: Iterable[Need]) -> dict[tuple[str, View], list[Need]]:
 
 
 def _by_sweeps(needs, swept) -> dict[str, Array]:
-  """All that takes no logits, f32[N]; `swept` gives the distributions."""
+  """What takes no logits, f32[N]; `swept` gives the distributions."""
   found = {}
   for of, group in _in_moments(needs).items():
     moments = swept(*of).moments(*{f for n in group for f in reads(n.stat)})
     found |= {n.key: n.stat.from_moments(moments) for n in group}
   for need in needs:
-    if hasattr(need.stat, "from_distributions"):
-      each = (swept(name, need.view) for name in need.params)
+    if not hasattr(need.stat, "from_distributions"):
+      continue
+    each = [swept(name, need.view) for name in need.params]
+    if each[0].vocabulary > Blocks.columns:
       found[need.key] = need.stat.from_distributions(*each)
   return found
 

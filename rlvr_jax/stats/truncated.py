@@ -9,7 +9,7 @@ import math
 
 import jax.numpy as jnp
 
-from rlvr_jax.kernels.threshold import Keep
+from rlvr_jax.kernels.logits import Keep
 from rlvr_jax.stats.distribution import Distribution
 from rlvr_jax.stats.named import FromDistributions
 from rlvr_jax.types import Array
