@@ -11,6 +11,7 @@ import pytest
 
 from rlvr_jax.kernels import chunked, engines, pallas_gpu, pallas_tpu, pullback
 from rlvr_jax.kernels.logits import Cut, Form, Tokens
+from rlvr_jax.kernels.pallas_tpu_blocks import needed
 from rlvr_jax.kernels.sharded import Layout
 from rlvr_jax.kernels.sums import OUTPUTS
 from rlvr_jax.kernels.token_statistics import token_statistics
@@ -277,3 +278,14 @@ def test_forward_and_backward_lower_for_the_accelerator(
   text = exported.mlir_module()
   calls = text.count("tpu_custom_call") + text.count("xla.gpu.triton")
   assert calls == (3 if platform == "tpu" else 1)
+
+
+@pytest.mark.parametrize("itemsize", [2, 4])
+@pytest.mark.parametrize("depth", [896, 2048, 3584, 4096, 5120, 8192])
+def test_the_tiles_for_tpu_fit_its_memory(depth, itemsize):
+  blocks = pallas_tpu.Blocks()
+  rows, columns = blocks.to_hidden(depth, itemsize)
+  assert blocks.to_weights(depth, itemsize) == (columns, rows)
+  assert needed(rows, columns, depth, itemsize, 1) <= blocks.vmem
+  forward = blocks.forward(depth, itemsize)
+  assert needed(*forward, depth, itemsize, 0) <= blocks.vmem

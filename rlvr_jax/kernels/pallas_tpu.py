@@ -6,7 +6,6 @@ once, behind the last tile. Backward, one kernel walks the vocabulary for the
 gradient of the hidden states and another the tokens for that of the weights.
 """
 
-import dataclasses
 import functools
 from collections.abc import Callable, Collection
 from typing import NamedTuple
@@ -18,44 +17,15 @@ from jax.experimental.pallas import tpu as pltpu
 
 from rlvr_jax.kernels import pullback, sums
 from rlvr_jax.kernels.logits import Form, Tokens
+from rlvr_jax.kernels.pallas_tpu_blocks import LANES, Blocks
 from rlvr_jax.kernels.pullback import Factors
 from rlvr_jax.kernels.sums import NOTHING, Sums
 from rlvr_jax.types import Array, PyTree
 
-LANES = 128
 # For tests: memory that nobody wrote is NaN, in tiles and beyond the arrays.
 NAN_FILLED = pltpu.InterpretParams(
   uninitialized_memory="nan", out_of_bounds_reads="uninitialized"
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class Blocks:
-  """Sizes of a tile of logits.
-
-  Attributes:
-    rows: tokens, a multiple of 8.
-    columns: of the vocabulary, a multiple of 128.
-    vmem: bytes of VMEM a kernel may take; None for the compiler's default.
-    interpret: pltpu.InterpretParams to run without a TPU, for tests.
-  """
-
-  rows: int = 512
-  columns: int = 1024
-  vmem: int | None = None
-  interpret: pltpu.InterpretParams | None = None
-
-  def at_most(self, rows: int) -> "Blocks":
-    """Itself: logits exist in a tile only."""
-    del rows
-    return self
-
-  def options(self, *order: str) -> dict[str, object]:
-    """Arguments of `pallas_call`; the order of the grid's two axes."""
-    params = pltpu.CompilerParams(
-      dimension_semantics=order, vmem_limit_bytes=self.vmem
-    )
-    return dict(compiler_params=params, interpret=self.interpret or False)
 
 
 class _Sizes(NamedTuple):
@@ -68,9 +38,16 @@ class _Sizes(NamedTuple):
   columns: int
 
   @classmethod
-  def of(cls, tokens: Tokens, weights: Array, form: Form, blocks: Blocks):
-    size = tokens.target.shape[0], form.vocabulary(weights)
-    return cls(form, *size, blocks.rows, blocks.columns)
+  def of(cls, tokens: Tokens, weights: Array, form: Form, tile: Callable):
+    """Of a tile by depth and size of an element, see `Blocks`."""
+    count, vocabulary = tokens.target.shape[0], form.vocabulary(weights)
+    rows, columns = tile(tokens.hidden.shape[1], weights.dtype.itemsize)
+    up = lambda x, to: pl.cdiv(x, to) * to  # no larger tile than that
+    rows, columns = (
+      min(rows, up(count, 16)),
+      min(columns, up(vocabulary, LANES)),
+    )
+    return cls(form, count, vocabulary, rows, columns)
 
   @property
   def grid(self) -> tuple[int, int]:
@@ -102,7 +79,7 @@ def forward(
   blocks: Blocks,
 ) -> Sums:
   """The sums over all columns of the weights, see `chunked.forward`."""
-  sizes = _Sizes.of(tokens, weights, form, blocks)
+  sizes = _Sizes.of(tokens, weights, form, blocks.forward)
   lanes, tree = jax.tree.flatten(sums.start((sizes.rows, LANES), outputs))
   at = lambda i, j: (i, j)
   packed = pl.pallas_call(
@@ -139,7 +116,7 @@ def _forward(tokens, weights, out, *lanes, sizes, tree, outputs):
       # A target of another device may have the number of a missing column.
       own = column < sizes.vocabulary
       z, is_target = jnp.where(own, z, NOTHING), own & is_target
-    store(sums.merge(load(), _by_lane(z, is_target, outputs)))
+    store(_by_lane(load(), z, is_target, outputs))
 
   _each(add, j, last, sizes.vocabulary % sizes.columns)
 
@@ -153,13 +130,22 @@ def _forward(tokens, weights, out, *lanes, sizes, tree, outputs):
     )
 
 
-def _by_lane(z: Array, is_target: Array, outputs: Collection[str]) -> Sums:
-  """The sums of f32[N, v] logits over the columns of each lane."""
+def _by_lane(
+  old: Sums, z: Array, is_target: Array, outputs: Collection[str]
+) -> Sums:
+  """Adds the columns of f32[N, v] logits to the sums of their lanes."""
   cuts = [slice(k, k + LANES) for k in range(0, z.shape[1], LANES)]
-  top = functools.reduce(jnp.maximum, (z[:, c] for c in cuts))
-  each = (sums.terms(z[:, c], is_target[:, c], top, outputs) for c in cuts)
-  add = lambda one, other: jax.tree.map(jnp.add, one, other)
-  return functools.reduce(add, each)._replace(top=top)
+  top = functools.reduce(jnp.maximum, (z[:, c] for c in cuts), old.top)
+
+  def add(total, cut):
+    at, hit = z[:, cut], is_target[:, cut]
+    new = sums.terms(at, hit, top, outputs)
+    # One target at most: its logit is put there, which is less than adding.
+    chosen = jnp.where(hit, at, total.chosen)
+    return jax.tree.map(jnp.add, total, new)._replace(chosen=chosen)
+
+  start = sums.raised(old, top)._replace(top=None)
+  return functools.reduce(add, cuts, start)._replace(top=top)
 
 
 def backward(
@@ -170,11 +156,11 @@ def backward(
   blocks: Blocks,
 ) -> tuple[Array, Array]:
   """The gradient by hidden states and weights, see `chunked.backward`."""
-  sizes = _Sizes.of(tokens, weights, form, blocks)
   packed, tree = _pack(factors), jax.tree.structure(factors)
   width = tokens.hidden.shape[1]
+  sizes_of = functools.partial(_Sizes.of, tokens, weights, form)
 
-  def call(kernel, grid, at, out, name):
+  def call(kernel, sizes, grid, at, out, name):
     spec, like = out
     return pl.pallas_call(
       functools.partial(kernel, sizes=sizes, tree=tree),
@@ -187,14 +173,19 @@ def backward(
       **blocks.options("parallel", "arbitrary"),
     )(tokens, weights, packed)
 
-  rows_first, columns_first = (lambda i, j: (i, j)), (lambda j, i: (i, j))
-  by_rows = sizes.of_rows(width, rows_first), tokens.hidden
-  by_columns = sizes.of_columns(width, columns_first), weights
+  def to_hidden(sizes):
+    at = lambda i, j: (i, j)
+    out = sizes.of_rows(width, at), tokens.hidden
+    return call(_to_hidden, sizes, sizes.grid, at, out, "to_hidden")
+
+  def to_weights(sizes):
+    at = lambda j, i: (i, j)
+    out = sizes.of_columns(width, at), weights
+    return call(_to_weights, sizes, sizes.grid[::-1], at, out, "to_weights")
+
   return (
-    call(_to_hidden, sizes.grid, rows_first, by_rows, "to_hidden"),
-    call(
-      _to_weights, sizes.grid[::-1], columns_first, by_columns, "to_weights"
-    ),
+    to_hidden(sizes_of(blocks.to_hidden)),
+    to_weights(sizes_of(blocks.to_weights)),
   )
 
 
