@@ -42,11 +42,9 @@ class _Sizes(NamedTuple):
     """Of a tile by depth and size of an element, see `Blocks`."""
     count, vocabulary = tokens.target.shape[0], form.vocabulary(weights)
     rows, columns = tile(tokens.hidden.shape[1], weights.dtype.itemsize)
-    up = lambda x, to: pl.cdiv(x, to) * to  # no larger tile than that
-    rows, columns = (
-      min(rows, up(count, 16)),
-      min(columns, up(vocabulary, LANES)),
-    )
+    # No larger tile than what there is.
+    rows = min(rows, pl.cdiv(count, 16) * 16)
+    columns = min(columns, pl.cdiv(vocabulary, LANES) * LANES)
     return cls(form, count, vocabulary, rows, columns)
 
   @property
