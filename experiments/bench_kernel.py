@@ -10,8 +10,8 @@ which --torch_python points. One that cannot run is listed with the reason.
 Both frameworks are in the memory of a GPU at once; where that is too little,
 name the contenders of one of them.
 
-Memory is that of outputs and temporaries: XLA's plan, or what PyTorch counted,
-which it does on a GPU only. The limit is the time of a matrix product that
+Memory is what is taken beyond inputs and results: XLA's plan, or what PyTorch
+counted, which it does on a GPU only. The limit is the time of a matrix product that
 writes its logits; what does not write them may be faster on a slow memory.
 """
 

@@ -67,14 +67,15 @@ class Bench:
     return [torch.from_numpy(x).to(self.device) for x in given]
 
   def _peak(self, unit) -> int | None:
-    """Bytes beyond the inputs; PyTorch counts them on a GPU only."""
+    """Bytes beyond inputs and results; counted on a GPU only."""
     if self.device == "cpu":
       return None
     cotangents = self._cotangents()
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
-    unit(cotangents)
-    return torch.cuda.max_memory_allocated() - before
+    outputs, grads = unit(cotangents)
+    results = sum(x.nbytes for x in (*outputs, *grads))
+    return torch.cuda.max_memory_allocated() - before - results
 
   def _wait(self) -> None:
     if self.device == "cuda":
