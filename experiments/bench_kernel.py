@@ -11,8 +11,8 @@ Both frameworks are in the memory of a GPU at once; where that is too little,
 name the contenders of one of them.
 
 Memory is what is taken beyond inputs and results: XLA's plan, or what PyTorch
-counted, which it does on a GPU only. The limit is the time of a matrix product that
-writes its logits; what does not write them may be faster on a slow memory.
+counted, which it does on a GPU only. The limit is the time of a matrix product
+that writes its logits; what does not write them may be faster on a slow memory.
 """
 
 import itertools

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 SMALL = {
   "chunked": chunked.Blocks(rows=16, columns=64),
   "pallas_tpu": pallas_tpu.Blocks(
-    rows=16, columns=128, interpret=pallas_tpu.NAN_FILLED
+    rows=16, columns=128, strip=8, interpret=pallas_tpu.NAN_FILLED
   ),
   "pallas_gpu": pallas_gpu.Blocks(
     rows=16,

@@ -80,8 +80,9 @@ def forward(
   sizes = _Sizes.of(tokens, weights, form, blocks.forward)
   lanes, tree = jax.tree.flatten(sums.start((sizes.rows, LANES), outputs))
   at = lambda i, j: (i, j)
+  how = dict(sizes=sizes, tree=tree, outputs=outputs, strip=blocks.strip)
   packed = pl.pallas_call(
-    functools.partial(_forward, sizes=sizes, tree=tree, outputs=outputs),
+    functools.partial(_forward, **how),
     grid=sizes.grid,
     in_specs=sizes.inputs(tokens, at),
     out_specs=sizes.of_rows(LANES, at),
@@ -93,20 +94,20 @@ def forward(
   return _unpack(packed, tree)
 
 
-def _forward(tokens, weights, out, *lanes, sizes, tree, outputs):
+def _forward(tokens, weights, out, *lanes, sizes, tree, outputs, strip):
   j, last = pl.program_id(1), sizes.grid[1] - 1
-  load = lambda: jax.tree.unflatten(tree, [ref[...] for ref in lanes])
+  load = lambda rows: jax.tree.unflatten(tree, [ref[rows] for ref in lanes])
 
-  def store(found: Sums):
+  def store(rows, found: Sums):
     for ref, x in zip(lanes, jax.tree.leaves(found)):
-      ref[...] = x
+      ref[rows] = x
 
   @pl.when(j == 0)
   def _():
-    store(sums.start((sizes.rows, LANES), outputs))
+    store(..., sums.start((sizes.rows, LANES), outputs))
 
-  def add(ragged):
-    hidden, target, inverse, cut = _read(tokens)
+  def add(ragged, rows):
+    hidden, target, inverse, cut = _read(tokens, rows)
     z, _ = sizes.form.logits(hidden, weights[...], inverse, cut)
     column = j * sizes.columns + _columns(z.shape)
     is_target = column == target
@@ -114,13 +115,17 @@ def _forward(tokens, weights, out, *lanes, sizes, tree, outputs):
       # A target of another device may have the number of a missing column.
       own = column < sizes.vocabulary
       z, is_target = jnp.where(own, z, NOTHING), own & is_target
-    store(_by_lane(load(), z, is_target, outputs))
+    store(rows, _by_lane(load(rows), z, is_target, outputs))
 
-  _each(add, j, last, sizes.vocabulary % sizes.columns)
+  def add_strips(ragged):
+    for first in range(0, sizes.rows, strip):
+      add(ragged, pl.ds(first, min(strip, sizes.rows - first)))
+
+  _each(add_strips, j, last, sizes.vocabulary % sizes.columns)
 
   @pl.when(j == last)
   def _():
-    found = load()
+    found = load(...)
     top = jnp.max(found.top, axis=1, keepdims=True)
     total = lambda x: jnp.sum(x, axis=1, keepdims=True)
     out[...] = _pack(
@@ -234,9 +239,9 @@ def _cotangent(tokens, weights, packed, j, sizes, tree) -> Array:
   return pullback.of_block(z, column == target, factors) * slope
 
 
-def _read(tokens: Tokens) -> Tokens:
-  """What stands in the blocks."""
-  return jax.tree.map(lambda ref: ref[...], tokens)
+def _read(tokens: Tokens, rows: object = ...) -> Tokens:
+  """What stands in those rows of the blocks."""
+  return jax.tree.map(lambda ref: ref[rows], tokens)
 
 
 def _each(fn: Callable[[bool], None], at: Array, last: int, ragged: int):

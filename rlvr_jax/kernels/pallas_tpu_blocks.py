@@ -26,6 +26,8 @@ class Blocks:
   Attributes:
     rows: tokens, a multiple of 8; None for what fits.
     columns: of the vocabulary, a multiple of 128; None for what fits.
+    strip: tokens of a tile that are summed at a time, a multiple of 8; the sums
+      of one strip can overlap the matrix product of the next.
     vmem: bytes of VMEM a kernel may take. A kernel may be compiled where there
       is no TPU to ask, so the default leaves room on each of v5e, v5p and v6e
       (128 MiB) and v7x (64 MiB).
@@ -34,6 +36,7 @@ class Blocks:
 
   rows: int | None = None
   columns: int | None = None
+  strip: int = 512
   vmem: int = 56 * 2**20
   interpret: pltpu.InterpretParams | None = None
 

@@ -127,7 +127,8 @@ def _extent(walk: Walk, axis: str | None) -> tuple[Array, Array]:
 
   def add(found, blocks, _):
     (b,) = blocks
-    return sums.merge(found, sums.of_block(b.z, b.column < 0, ()))
+    nobody = jnp.zeros(b.z.shape, bool)
+    return sums.merge(found, sums.of_block(b.z, nobody, ()))
 
   start = lambda like: sums.start(like.shape, ())
   found = walk.fold(add, start, walk.inverse)
