@@ -1,7 +1,7 @@
 """Compiles the TPU kernels of token_statistics for chips that are not here.
 
 pip install libtpu  # a throw-away environment with the project will do
-python -m experiments.compile_kernel --chips=v5e,v6e --widths=896,4096 \
+python -m experiments.compile_kernel --chip=v5e --chip=v6e --width=896 \
     --out=kernel.json
 
 The real compiler refuses what does not fit the chip's memory and says how much
@@ -14,9 +14,8 @@ of 1 and above mean no more than that the matrix units are the limit.
 import json
 import os
 import pathlib
-import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -27,6 +26,7 @@ from absl import app, flags
 from jax.experimental import topologies
 from jax.sharding import SingleDeviceSharding
 
+from experiments.kernel_bench import schedule
 from rlvr_jax.kernels import pallas_tpu, pullback, sums
 from rlvr_jax.kernels.logits import Form, Tokens
 
@@ -47,8 +47,10 @@ CHIPS = {
 TOKENS, VOCABULARY = 8192, 151_936
 WHOLE = VOCABULARY // 1024 * 1024  # no ragged tile: the body stands there once
 OUTPUTS = {"loss": ("logp", "entropy"), "all": sums.OUTPUTS}
-_CHIPS = flags.DEFINE_list("chips", list(CHIPS), "of " + ", ".join(CHIPS))
-_WIDTHS = flags.DEFINE_list("widths", ["896", "2048", "4096"], "hidden sizes D")
+_CHIPS = flags.DEFINE_multi_enum("chip", list(CHIPS), list(CHIPS), "which")
+_WIDTHS = flags.DEFINE_multi_integer(
+  "width", [896, 2048, 4096], "hidden sizes D", lower_bound=128
+)
 _DTYPE = flags.DEFINE_enum("dtype", "bfloat16", ["bfloat16", "float32"], "type")
 _OUTPUTS = flags.DEFINE_enum("outputs", "loss", list(OUTPUTS), "statistics")
 _OUT = flags.DEFINE_string("out", None, "JSON file to write")
@@ -93,9 +95,10 @@ def kernels() -> tuple[Kernel, ...]:
 def main(_: list[str]) -> None:
   """Compiles all of them, and prints a table."""
   dump = pathlib.Path(tempfile.mkdtemp())
+  jax.config.update("jax_platforms", "cpu")
   os.environ.update(_environment(dump))
   found = [
-    measure(chip, int(width), kernel, dump)
+    measure(chip, width, kernel, dump)
     for chip in tqdm.tqdm(_CHIPS.value)
     for width in _WIDTHS.value
     for kernel in kernels()
@@ -108,7 +111,6 @@ def main(_: list[str]) -> None:
 def _environment(dump: pathlib.Path) -> dict[str, str]:
   """What makes libtpu compile without a TPU, and write down its schedule."""
   return {
-    "JAX_PLATFORMS": "cpu",
     "TPU_SKIP_MDS_QUERY": "1",
     "TPU_ACCELERATOR_TYPE": "v5litepod-4",
     "TPU_WORKER_HOSTNAMES": "localhost",
@@ -131,7 +133,8 @@ def measure(chip: str, width: int, kernel: Kernel, dump: pathlib.Path) -> dict:
     "kernel": kernel.name,
     "tile": f"{rows} x {columns}",
     "temporary (MiB)": memory.temp_size_in_bytes / 2**20,
-    "efficiency": ideal / max(_regions(_bundles(dump, kernel.name))),
+    "efficiency": ideal
+    / max(schedule.regions(schedule.read(dump, kernel.name))),
   }
 
 
@@ -146,34 +149,6 @@ def _compiled(chip, width, dtype, kernel, vocabulary):
   tokens = Tokens(like(TOKENS, width, dtype=dtype), target, column)
   weights = like(vocabulary, width, dtype=dtype)
   return jax.jit(kernel.run).lower(tokens, weights, column).compile()
-
-
-def _bundles(dump: pathlib.Path, name: str) -> Iterator[str]:
-  """The lines of the final schedule of a kernel."""
-  found = [
-    path
-    for path in dump.glob(f"*-{name}.*final_bundles.txt")
-    if "schedule" not in path.name
-  ]
-  if len(found) != 1:
-    raise ValueError(
-      f"the compiler wrote {len(found)} schedules of {name!r} to {dump}, not "
-      "one; this libtpu may name its files in another way."
-    )
-  return iter(found[0].read_text().splitlines())
-
-
-def _regions(lines: Iterator[str]) -> list[int]:
-  """Bundles between two marks: loop bounds, and branches around a region."""
-  marks, number = [0], 0
-  for line in lines:
-    bundle = re.match(r"\s*(0x[0-9a-f]+|0)\s+(LB|PF|PB|LE|CT|LH)?", line)
-    if not bundle:
-      continue
-    number = int(bundle[1], 16)
-    marks += [number] * bool(bundle[2]) + [number + 1] * ("sbr.rel" in line)
-  marks = sorted([*marks, number])
-  return [after - before for before, after in zip(marks, marks[1:])]
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import special
 
 from rlvr_jax import methods, stats
 from rlvr_jax.kernels.logits import Keep
@@ -26,11 +27,14 @@ STATS = {
   "clamped": stats.ClampedEntropy(0.3),
   "relative": stats.ProxyLogp(0.02),
   "fixed": stats.ProxyLogp(0.001, filter="fixed"),
+  "nothing kept": stats.ProxyLogp(0.9, filter="fixed"),
+  "the likeliest": stats.ProxyLogp(1.0),
   "soft": stats.ProxyLogp(0.02, soft=True),
 }
 PAIRS = {
   "divergence": stats.FullKL(),
   "from the proxy": stats.ProxyKL(),
+  "from a proxy of equals": stats.ProxyKL(stats.ProxyLogp(0.9, "fixed")),
   "from the soft proxy": stats.ProxyKL(stats.ProxyLogp(0.05, soft=True)),
 }
 WAYS = {
@@ -42,11 +46,13 @@ WAYS = {
 
 
 def parameters(seed):
-  """Hidden states and weights; the weights of 40 tokens are the same."""
+  """Hidden states and weights; the weights of 41 tokens are the same."""
   dice = np.random.default_rng(seed)
   hidden = dice.normal(size=(TOKENS, WIDTH))
   weights = dice.normal(size=(VOCABULARY, WIDTH)) * WIDTH**-0.5 * 2
   weights[100:140] = weights[99]
+  # Two states for which those are the likeliest, and one for which all equal.
+  hidden[:2], hidden[2] = 2 * weights[99] * np.array([[1], [4]]), 0
   return jnp.float32(hidden), jnp.float32(weights)
 
 
@@ -101,6 +107,46 @@ def test_what_is_swept_needs_no_logits(name, how):
   bent = {k: v for k, v in how.items() if k == "soft_cap"}
   want = asked(stat, written, *given, **bent)
   assert_same(asked(stat, swept, *given, **how), want)
+
+
+@pytest.mark.parametrize("mass", [0.3, 0.8])
+@pytest.mark.parametrize("inclusive", [True, False])
+def test_likeliest_tokens_that_are_too_many_stay_alone(mass, inclusive):
+  weights = jnp.full((1100, 1), -5.0).at[jnp.array([7, 1090]), 0].set(3.0)
+  head = stats.Head(weights)
+  p = Swept(jnp.ones((1, 1)), head, jnp.zeros(1, jnp.int32), jnp.ones(1), 4096)
+  for keep in (Keep(mass, inclusive=inclusive), Keep(count=1)):
+    found = jax.jit(lambda k=keep: p.nucleus(k).moments("entropy").entropy)()
+    np.testing.assert_allclose(found, np.log(2), rtol=1e-5)
+
+
+@pytest.mark.parametrize("shift", [0.0, 1024.0])
+def test_a_divergence_keeps_its_digits_wherever_the_logits_lie(shift):
+  # Quarters: the logits are whole sixteenths, which float32 holds exactly.
+  dice = np.random.default_rng(0)
+  quarters = lambda *size: dice.integers(-3, 4, size=size) / 4
+  pair = []
+  for _ in range(2):
+    hidden, weights = quarters(TOKENS, WIDTH), quarters(VOCABULARY, WIDTH)
+    hidden[:, 0], weights[:, 0] = 1, shift
+    pair.append((hidden, weights))
+  logits = [h @ w.T for h, w in pair]
+  p, q = (special.softmax(z, axis=1) for z in logits)
+  heads = [stats.Head(jnp.float32(w)) for _, w in pair]
+  first, second = (
+    Swept(jnp.float32(h), head, TARGETS, jnp.ones(TOKENS), 4096)
+    for (h, _), head in zip(pair, heads)
+  )
+  found = jax.jit(lambda: first.divergence(second))()
+  np.testing.assert_allclose(found, (p * np.log(p / q)).sum(1), rtol=5e-6)
+
+
+def test_what_cannot_be_is_refused():
+  p = swept(parameters(0))
+  with pytest.raises(ValueError, match="cut again"):
+    p.above(HEAT).above(HEAT)
+  with pytest.raises(ValueError, match="soft_cap"):
+    p.divergence(swept(parameters(1), soft_cap=3.0))
 
 
 def test_a_distribution_does_not_diverge_from_itself():

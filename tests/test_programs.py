@@ -7,7 +7,7 @@ import pytest
 import runs
 from rlvr_jax import methods, reduce, stats
 from rlvr_jax.analysis.entropy_law import group_covariance
-from rlvr_jax.training import build, guard
+from rlvr_jax.training import build, guard, measures
 from rlvr_jax.training.programs import mean_over_updates, shuffled
 from rlvr_jax.types import Clock
 from rows import FIRST
@@ -95,24 +95,29 @@ def arrays(jaxpr):
       yield from arrays(inner)
 
 
-def test_logits_exist_for_a_bounded_number_of_tokens():
-  vocabulary, chunk = 601, 72
-  p = runs.programs(*CHAIN, vocabulary=vocabulary, chunk=chunk, rescore=True)
+def test_logits_exist_for_one_position_in_the_sampler_and_nowhere_else():
+  vocabulary = 1601  # more than a block
+  names = (*CHAIN, "siren", "lp_reg", "aent")
+  p = runs.programs(*names, vocabulary=vocabulary, chunk=72, rescore=True)
   state, ref = runs.start(p)
   rows = p.rows()[0]
   batch = p.sample(state, ref, *runs.prompts(p))
   known = np.ones(rows, bool)
   reward = known.astype(np.float32)
-  traced = [
-    p.sample.trace(state, ref, *runs.prompts(p)),
-    p.prepare.trace(state, batch, reward, known, {}),
-    p.update.trace(
-      state, ref, p.prepare(state, batch, reward, known, {})[0], 0
-    ),
-  ]
-  for program in traced:
-    wide = {s for s in arrays(program.jaxpr.jaxpr) if vocabulary in s}
-    assert all(np.prod(s) <= chunk * vocabulary for s in wide), wide
+  ready = p.prepare(state, batch, reward, known, {})[0]
+  weights = runs.SIZES["width"]
+  traced = {
+    p.sample.trace(state, ref, *runs.prompts(p)): max(rows, weights),
+    p.prepare.trace(state, batch, reward, known, {}): weights,
+    p.update.trace(state, ref, ready, 0): weights,
+  }
+  for program, bound in traced.items():
+    shapes = set(arrays(program.jaxpr.jaxpr))
+    wide = {s for s in shapes if vocabulary in s}
+    assert all(np.prod(s) <= bound * vocabulary for s in wide), wide
+    blocks = {s for s in shapes if 1024 in s}
+    assert all(np.prod(s) <= 72 * 1024 for s in blocks), blocks
+  assert blocks
 
 
 @pytest.mark.parametrize(
@@ -276,11 +281,18 @@ def test_the_covariances_are_those_of_the_entropy_law():
   batch = p.sample(state, ref, *runs.prompts(p))
   reward = np.float32(np.arange(len(batch.mask)) % 3 == 0)
   known = np.ones(len(reward), bool)
-  batch, _, measured = p.prepare(state, batch, reward, known, {})
-  logp, mask, gain = (
-    np.asarray(x) for x in (batch.old_logp, batch.mask, batch.advantages)
+  batch, _, whole = p.prepare(state, batch, reward, known, {})
+  # A method has taken one response out, and another draw has other rows.
+  batch = batch.replace(
+    mask=batch.mask.at[2].set(False), source=batch.source.at[5].set(1)
   )
-  by_prompt = group_covariance(logp, mask, gain[:, 0], batch.group)
+  measured = jax.jit(measures.covariance)(batch)
+  assert whole.keys() >= measured.keys()
+  logp, mask, gain, group = (
+    np.delete(np.asarray(x), 5, axis=0)
+    for x in (batch.old_logp, batch.mask, batch.advantages, batch.group)
+  )
+  by_prompt = group_covariance(logp, mask, gain[:, 0], group)
   np.testing.assert_allclose(
     measured["covariance/prompt"], by_prompt.mean(), rtol=1e-4, atol=1e-7
   )

@@ -167,7 +167,8 @@ def group_covariance(
 
   A response is one action with the length-normalised log-probability
   l = mean_t logp; the covariance is of l and exp(l) A over the prompt's
-  responses. The paper plots the mean over prompts, also by accuracy.
+  responses, those without a counted token left out. The paper plots the mean
+  over prompts, also by accuracy.
 
   Args:
     logp: float[B, T] log-probability of each token in nats.
@@ -178,7 +179,7 @@ def group_covariance(
     ddof: 0 divides by the group's size, 1 by its size less one.
 
   Returns:
-    float64[P], one per distinct value of `group`, in ascending order.
+    float64[P], one per distinct value of `group` that counts, ascending.
 
   Raises:
     ValueError: a group of at most `ddof` responses.
@@ -186,10 +187,11 @@ def group_covariance(
   Source:
     2505.22617, eq. 8-9. The paper leaves `pi_factor` and `ddof` open.
   """
-  mask = np.asarray(mask, bool)
-  mean_logp = np.where(mask, np.asarray(logp, np.float64), 0.0).sum(axis=1)
-  mean_logp /= np.maximum(mask.sum(axis=1), 1)
-  gain = np.asarray(advantages, np.float64) * (
+  counted = np.asarray(mask, bool).any(axis=1)
+  mask, group = np.asarray(mask, bool)[counted], np.asarray(group)[counted]
+  logp = np.asarray(logp, np.float64)[counted]
+  mean_logp = np.where(mask, logp, 0.0).sum(axis=1) / mask.sum(axis=1)
+  gain = np.asarray(advantages, np.float64)[counted] * (
     np.exp(mean_logp) if pi_factor else 1.0
   )
   names, index, sizes = np.unique(

@@ -63,10 +63,11 @@ def backward(
     return (pullback.of_block(b.z, b.column == target, factors),)
 
   known = tokens.target, factors
-  (found,) = _walk(tokens, weights, form, blocks).pull(cotangent, known)
-  return found.hidden, found.weights
+  walk = _walk(tokens, weights, form, blocks)
+  (to_hidden,), (to_weights,) = walk.pull(cotangent, known)
+  return to_hidden, to_weights
 
 
 def _walk(tokens, weights, form, blocks) -> Walk:
-  source = Source(tokens.hidden, weights, tokens.cut)
-  return Walk((source,), tokens.inverse, form, blocks)
+  source = Source(tokens.hidden, weights, tokens.inverse, tokens.cut)
+  return Walk((source,), form, blocks)

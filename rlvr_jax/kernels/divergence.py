@@ -1,9 +1,10 @@
 """KL divergence of next-token distributions over the whole vocabulary.
 
-With w = exp(z - max z) and the sum of w (z - z') next to that of w,
-KL(p || p') = sum w (z - z') / sum w - L + L', and
+With d = z - max z, w = exp(d), and the sum of w (d - d') next to those of w and
+w', KL(p || p') = sum w (d - d') / sum w - ln sum w + ln sum w', and
   d KL / dz_j = p_j (log p_j - log p'_j - KL),  d KL / dz'_j = p'_j - p_j.
-Both distributions are walked through side by side; neither is written out.
+Both distributions are walked through side by side; neither is written out. The
+largest logits themselves never enter, so where they lie costs no digits.
 """
 
 import functools
@@ -24,85 +25,88 @@ class _Sums(NamedTuple):
   """Over some columns of both distributions."""
 
   tops: Array  # f32[N, 2] largest logits
-  totals: Array  # f32[N, 2] of exp(z - top)
-  cross: Array  # f32[N, 1] of exp(z - top) (z - z')
+  totals: Array  # f32[N, 2] of w and w'
+  cross: Array  # f32[N, 1] of w (d - d')
 
 
 class _Known(NamedTuple):
   """What the way back needs of each token."""
 
   kl: Array  # f32[N, 1]
-  log_z: Array  # f32[N, 2]
+  tops: Array  # f32[N, 2]
+  log_totals: Array  # f32[N, 2]
 
 
-def divergence(
-  first: Source, second: Source, inverse: Array, setting: Setting
-) -> Array:
+def divergence(first: Source, second: Source, setting: Setting) -> Array:
   """KL(first || second), nats.
 
   Args:
-    first: hidden states f[N, D], weights and cut of p.
-    second: the same of p'.
-    inverse: f32[N, 1] 1 / temperature, of both.
+    first: of the logits of p.
+    second: of those of p'.
     setting: form of both, sizes and layout.
 
   Returns:
     f32[N, 1], differentiable by hidden states and weights of both.
   """
-  fixed = lambda s: s._replace(cut=jax.lax.stop_gradient(s.cut))
-  inverse = jax.lax.stop_gradient(inverse)
-  return _divergence(setting, (fixed(first), fixed(second)), inverse).kl
+  return _divergence(setting, (_fixed(first), _fixed(second))).kl
+
+
+def _fixed(source: Source) -> Source:
+  inverse, cut = jax.lax.stop_gradient((source.inverse, source.cut))
+  return source._replace(inverse=inverse, cut=cut)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _divergence(
-  setting: Setting, pair: tuple[Source, Source], inverse: Array
-) -> _Known:
+def _divergence(setting: Setting, pair: tuple[Source, Source]) -> _Known:
   def of_device(rows, weights, axis):
-    walk = _walk(setting, rows, weights)
-    start = lambda inverse: _Sums(
-      jnp.full((len(inverse), 2), NOTHING),
-      jnp.zeros((len(inverse), 2)),
-      jnp.zeros((len(inverse), 1)),
-    )
     add = lambda total, blocks, _: _merge(total, _of_block(*blocks))
-    found = walk.fold(add, start, walk.inverse)
+    walk = _walk(setting, rows, weights)
+    found = walk.fold(add, _start, rows[0].inverse)
     return found if axis is None else _across(found, axis)
 
-  rows, weights = _parts(pair, inverse)
+  rows, weights = _parts(pair)
   form, layout = setting.form, setting.layout
   tops, totals, cross = sharded.forward(layout, of_device, form, rows, weights)
-  log_z = tops + jnp.log(totals)
-  kl = cross / totals[:, :1] - log_z[:, :1] + log_z[:, 1:]
-  return _Known(jnp.maximum(kl, 0.0), log_z)
+  log_totals = jnp.log(totals)
+  kl = cross / totals[:, :1] - log_totals[:, :1] + log_totals[:, 1:]
+  return _Known(jnp.maximum(kl, 0.0), tops, log_totals)
 
 
-def _parts(pair, inverse):
+def _parts(pair):
   """What is per token, and the weights."""
-  given = [(source.hidden, source.cut) for source in pair]
-  return (given, inverse), [source.weights for source in pair]
+  rows = [source._replace(weights=None) for source in pair]
+  return rows, [source.weights for source in pair]
 
 
 def _walk(setting, rows, weights) -> Walk:
-  given, inverse = rows
-  sources = tuple(Source(h, w, cut) for (h, cut), w in zip(given, weights))
-  return Walk(sources, inverse, setting.form, setting.blocks)
+  sources = (row._replace(weights=w) for row, w in zip(rows, weights))
+  return Walk(tuple(sources), setting.form, setting.blocks)
+
+
+def _start(like: Array) -> _Sums:
+  """The sums over no column."""
+  zeros = jnp.zeros((len(like), 2), jnp.float32)
+  return _Sums(zeros + NOTHING, zeros, zeros[:, :1])
 
 
 def _of_block(a: Block, b: Block) -> _Sums:
   greatest = lambda z: jnp.maximum(z.max(axis=-1, keepdims=True), NOTHING)
   tops = [greatest(block.z) for block in (a, b)]
-  w, v = jnp.exp(a.z - tops[0]), jnp.exp(b.z - tops[1])
-  gap = jnp.where(w > 0, a.z - b.z, 0.0)
+  d, other_d = a.z - tops[0], b.z - tops[1]
+  w, other_w = jnp.exp(d), jnp.exp(other_d)
   total = lambda x: x.sum(axis=-1, keepdims=True)
-  both = jnp.concatenate([total(w), total(v)], axis=1)
-  return _Sums(jnp.concatenate(tops, axis=1), both, total(w * gap))
+  cross = jnp.where(w > 0, w * (d - other_d), 0.0)
+  both = jnp.concatenate([total(w), total(other_w)], axis=1)
+  return _Sums(jnp.concatenate(tops, axis=1), both, total(cross))
 
 
 def _raised(s: _Sums, tops: Array) -> _Sums:
-  """The same sums measured from other largest logits."""
+  """The same sums measured from larger logits."""
   e = jnp.exp(s.tops - tops)
-  return _Sums(tops, e * s.totals, e[:, :1] * s.cross)
+  # With no column yet the difference is about 1e30.
+  delta = jnp.where(e > 0, s.tops - tops, 0.0)
+  moved = (delta[:, :1] - delta[:, 1:]) * s.totals[:, :1]
+  return _Sums(tops, e * s.totals, e[:, :1] * (s.cross + moved))
 
 
 def _merge(one: _Sums, other: _Sums) -> _Sums:
@@ -122,39 +126,40 @@ def _across(s: _Sums, axis: str) -> _Sums:
 @flax.struct.dataclass
 class _Residuals:
   pair: tuple[Source, Source]
-  inverse: Array
   known: _Known
   asked: tuple[tuple[bool, bool], ...] = flax.struct.field(pytree_node=False)
 
 
-def _remember(setting, pair, inverse):
+def _remember(setting, pair):
   asked = tuple((s.hidden.perturbed, s.weights.perturbed) for s in pair)
-  pair, inverse = custom_vjp_primal_tree_values((pair, inverse))
-  known = _divergence(setting, pair, inverse)
-  return known, _Residuals(pair, inverse, known, asked)
+  pair = custom_vjp_primal_tree_values(pair)
+  known = _divergence(setting, pair)
+  return known, _Residuals(pair, known, asked)
 
 
 def _pull(setting, r: _Residuals, cotangents: _Known):
   if isinstance(cotangents.kl, SymbolicZero):
-    return None, None
+    return (None,)
 
   def of_device(rows, weights, axis):
     del axis
     rows, known = rows
-    found = _walk(setting, rows, weights).pull(_cotangent, known)
-    return [s.hidden for s in found], [s.weights for s in found]
+    return _walk(setting, rows, weights).pull(_cotangent, known)
 
-  rows, weights = _parts(r.pair, r.inverse)
+  rows, weights = _parts(r.pair)
   given = rows, (cotangents.kl, r.known)
   form, layout = setting.form, setting.layout
   found = sharded.backward(layout, of_device, form, given, weights)
   terms = zip(r.pair, *found, r.asked)
-  return tuple(_typed(*term) for term in terms), None
+  return (tuple(_typed(*term) for term in terms),)
 
 
 def _cotangent(blocks: tuple[Block, Block], known) -> tuple[Array, Array]:
-  g, (kl, log_z) = known
-  logp = [b.z - log_z[:, k : k + 1] for k, b in enumerate(blocks)]
+  g, (kl, tops, log_totals) = known
+  logp = [
+    (b.z - tops[:, k : k + 1]) - log_totals[:, k : k + 1]
+    for k, b in enumerate(blocks)
+  ]
   p, q = map(jnp.exp, logp)
   gap = jnp.where(p > 0, logp[0] - logp[1], 0.0)
   return g * p * (gap - kl), g * (q - p)
@@ -165,6 +170,7 @@ def _typed(source: Source, to_hidden: Array, to_weights: Array, asked):
   return Source(
     to_hidden.astype(source.hidden.dtype) if asked[0] else None,
     to_weights.astype(source.weights.dtype) if asked[1] else None,
+    None,
   )
 
 

@@ -170,8 +170,7 @@ def backward(
       grid=grid,
       in_specs=[*sizes.inputs(tokens, at), sizes.of_rows(LANES, at)],
       out_specs=spec,
-      out_shape=jax.ShapeDtypeStruct(like.shape, like.dtype),
-      scratch_shapes=[pltpu.VMEM(spec.block_shape, jnp.float32)],
+      out_shape=jax.ShapeDtypeStruct(like.shape, jnp.float32),
       name=f"token_statistics_{name}",
       **blocks.options("parallel", "arbitrary"),
     )(tokens, weights, packed)
@@ -192,7 +191,7 @@ def backward(
   )
 
 
-def _to_hidden(tokens, weights, factors, out, acc, *, sizes, tree):
+def _to_hidden(tokens, weights, factors, out, *, sizes, tree):
   j, last = pl.program_id(1), sizes.grid[1] - 1
 
   def add(ragged):
@@ -205,13 +204,12 @@ def _to_hidden(tokens, weights, factors, out, acc, *, sizes, tree):
     if ragged:
       column = j * sizes.columns + _columns(dx.shape)
       dx = jnp.where(column < sizes.vocabulary, dx, 0)
-    _accumulate(acc, sizes.form.to_hidden(dx.astype(w.dtype), w), j)
+    _accumulate(out, sizes.form.to_hidden(dx.astype(w.dtype), w), j)
 
   _each(add, j, last, sizes.vocabulary % sizes.columns)
-  _finish(out, acc, j, last)
 
 
-def _to_weights(tokens, weights, factors, out, acc, *, sizes, tree):
+def _to_weights(tokens, weights, factors, out, *, sizes, tree):
   j, i, last = pl.program_id(0), pl.program_id(1), sizes.grid[0] - 1
 
   def add(ragged):
@@ -224,10 +222,9 @@ def _to_weights(tokens, weights, factors, out, acc, *, sizes, tree):
     dx = _cotangent(given, weights[...], factors[...], j, sizes, tree)
     if ragged:
       dx = jnp.where(inside, dx, 0)
-    _accumulate(acc, sizes.form.to_weights(dx.astype(h.dtype), h), i)
+    _accumulate(out, sizes.form.to_weights(dx.astype(h.dtype), h), i)
 
   _each(add, i, last, sizes.tokens % sizes.rows)
-  _finish(out, acc, i, last)
 
 
 def _cotangent(tokens, weights, packed, j, sizes, tree) -> Array:
@@ -252,20 +249,16 @@ def _each(fn: Callable[[bool], None], at: Array, last: int, ragged: int):
   pl.when(at == last)(lambda: fn(True))
 
 
-def _accumulate(acc, new: Array, at: Array):
+def _accumulate(out, new: Array, at: Array):
+  """Adds to a block that stays until the inner axis of the grid is through."""
+
   @pl.when(at == 0)
   def _():
-    acc[...] = new
+    out[...] = new
 
   @pl.when(at > 0)
   def _():
-    acc[...] += new
-
-
-def _finish(out, acc, at: Array, last: int):
-  @pl.when(at == last)
-  def _():
-    out[...] = acc[...].astype(out.dtype)
+    out[...] += new
 
 
 def _iota(shape: tuple[int, ...], axis: int) -> Array:

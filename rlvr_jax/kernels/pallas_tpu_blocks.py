@@ -24,10 +24,10 @@ class Blocks:
   """Sizes of a tile of logits.
 
   Attributes:
-    rows: tokens, a multiple of 8; None for what fits.
+    rows: tokens, a multiple of 16; None for what fits.
     columns: of the vocabulary, a multiple of 128; None for what fits.
-    strip: tokens of a tile that are summed at a time, a multiple of 8; the sums
-      of one strip can overlap the matrix product of the next.
+    strip: tokens of a tile that are summed at a time, a multiple of 16; the
+      sums of one strip can overlap the matrix product of the next.
     vmem: bytes of VMEM a kernel may take. A kernel may be compiled where there
       is no TPU to ask, so the default leaves room on each of v5e, v5p and v6e
       (128 MiB) and v7x (64 MiB).
@@ -87,8 +87,8 @@ def needed(
     gradients: outputs [kept, D] of the kernel: 0 forward, 1 backward.
   """
   inputs = 2 * (kept + moving) * depth * itemsize  # one is read, one fetched
-  # The sum, what is added to it, and two outputs, one of them being written.
-  results = gradients * kept * depth * (2 * 4 + 2 * itemsize)
+  # What is added, and two float32 outputs, one of them being written.
+  results = gradients * kept * depth * 3 * 4
   tile = 3 * kept * moving * 4  # logits, and what is made of them
   # Nine sums by lane or the factors, and target, temperature, both sides of a
   # cut and output twice each; [N, 1] takes as much as [N, LANES].

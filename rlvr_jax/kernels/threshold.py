@@ -30,25 +30,24 @@ class _Tried(NamedTuple):
 
 
 class _Bracket(NamedTuple):
-  """Where the bound lies; f32[N, 1]."""
+  """Two bounds around the one that is looked for; f32[N, 1] each."""
 
-  low: Array  # it keeps too much
-  high: Array  # it does not, but
-  mass: Array  # this
-  count: Array  # and so many
+  low: Array  # keeps too much
+  high: Array  # does not
+  mass: Array  # that `high` keeps, as a sum of exp(z - top)
+  count: Array  # of the tokens that `high` keeps
 
 
-def least_logit(
-  source: Source, inverse: Array, keep: Keep, setting: Setting
-) -> Array:
-  """A bound between the least logit of a nucleus and the next smaller one.
+def least_logit(source: Source, keep: Keep, setting: Setting) -> Array:
+  """A bound that parts a nucleus from all less likely tokens.
 
-  Tokens as likely as the last one of the nucleus belong to it. The likeliest
-  always does.
+  Tokens as likely as the last one of the nucleus belong to it, and so does the
+  likeliest of all. Logits z closer than about 2e-6 (1 + |z|) may count as
+  equal. It takes a walk for the sum of all probabilities, WALKS more to find
+  the bound and one to put it between two tokens.
 
   Args:
     source: of the logits.
-    inverse: f32[N, 1] 1 / temperature.
     keep: what belongs to the nucleus.
     setting: form, sizes and layout.
 
@@ -56,10 +55,10 @@ def least_logit(
     f32[N, 1]; of tokens of probability 0 it may keep fewer.
   """
   find = functools.partial(_find, keep=keep, setting=setting)
-  return _everywhere(find, source, inverse, setting)
+  return _everywhere(find, source, setting)
 
 
-def lowest_logit(source: Source, inverse: Array, setting: Setting) -> Array:
+def lowest_logit(source: Source, setting: Setting) -> Array:
   """f32[N, 1]: the smallest logit; arguments as of `least_logit`."""
 
   def add(low, blocks, _):
@@ -70,22 +69,21 @@ def lowest_logit(source: Source, inverse: Array, setting: Setting) -> Array:
   def find(given, weights, axis):
     walk = _walk(given, weights, setting)
     start = lambda like: jnp.full_like(like, jnp.inf)
-    low = walk.fold(add, start, walk.inverse)
+    low = walk.fold(add, start, given.inverse)
     return low if axis is None else jax.lax.pmin(low, axis)
 
-  return _everywhere(find, source, inverse, setting)
+  return _everywhere(find, source, setting)
 
 
-def _everywhere(find, source, inverse, setting) -> Array:
+def _everywhere(find, source, setting) -> Array:
   source = jax.lax.stop_gradient(source)
-  given, form = (source.hidden, source.cut, inverse), setting.form
+  given, form = source._replace(weights=None), setting.form
   return sharded.forward(setting.layout, find, form, given, source.weights)
 
 
 def _walk(given, weights, setting) -> Walk:
-  hidden, cut, inverse = given
-  source = Source(hidden, weights, cut)
-  return Walk((source,), inverse, setting.form, setting.blocks)
+  sources = (given._replace(weights=weights),)
+  return Walk(sources, setting.form, setting.blocks)
 
 
 def _find(given, weights, axis, *, keep: Keep, setting: Setting) -> Array:
@@ -95,7 +93,7 @@ def _find(given, weights, axis, *, keep: Keep, setting: Setting) -> Array:
   whole = total * keep.mass
 
   def narrow(bracket, _):
-    share = jnp.arange(1, STEPS + 1) / (STEPS + 1)
+    share = jnp.arange(1, STEPS + 1, dtype=jnp.float32) / (STEPS + 1)
     bounds = bracket.low + (bracket.high - bracket.low) * share
     tried = _try(walk, axis, top, bounds)
     fits = (tried.mass < whole) & (tried.count <= keep.count)
@@ -104,22 +102,28 @@ def _find(given, weights, axis, *, keep: Keep, setting: Setting) -> Array:
   first = _first(top, total, keep, setting.form.vocabulary(weights), axis)
   b, _ = jax.lax.scan(narrow, first, length=WALKS)
   last, after = _edge(walk, axis, b.high)
+  # The next token crosses. It belongs to an inclusive nucleus; to another one
+  # if it alone would fit, so that only its equals make it too much. Where not
+  # even the likeliest tokens fit, nothing else does.
   more = b.mass if keep.inclusive else b.mass + jnp.exp(after - top)
-  joins = (more < whole) & (b.count < keep.count)
+  joins = (more < whole) & (b.count < keep.count) & (b.high < first.high)
   below = after - ROUNDING * (1 + jnp.abs(after))
   return jnp.where(joins, below, (last + after) / 2)
 
 
 def _first(top, total, keep, columns, axis) -> _Bracket:
-  """All tokens, but for a tail that is too light; or the likeliest alone."""
+  """From a tail that is too light to matter up to the likeliest tokens.
+
+  How much these weigh is not known; it is not read until a bound has fitted.
+  """
   columns *= 1 if axis is None else jax.lax.axis_size(axis)
   depth = jnp.full_like(top, RANGE)
   if keep.mass < 1:
     tail = jnp.log(columns / ((1 - keep.mass) * total))
     depth = jnp.minimum(tail + 1, RANGE)
-  one = jnp.ones_like(top)
+  zero = jnp.zeros_like(top)
   high = top - ROUNDING * (1 + jnp.abs(top))
-  return _Bracket(top - depth, high, one, one)
+  return _Bracket(top - depth, high, zero, zero)
 
 
 def _extent(walk: Walk, axis: str | None) -> tuple[Array, Array]:
@@ -131,7 +135,7 @@ def _extent(walk: Walk, axis: str | None) -> tuple[Array, Array]:
     return sums.merge(found, sums.of_block(b.z, nobody, ()))
 
   start = lambda like: sums.start(like.shape, ())
-  found = walk.fold(add, start, walk.inverse)
+  found = walk.fold(add, start, walk.sources[0].inverse)
   found = found if axis is None else sums.across(found, axis)
   return found.top, found.s0
 
@@ -151,7 +155,9 @@ def _try(walk: Walk, axis: str | None, top: Array, bounds: Array) -> _Tried:
 
   start = lambda known: _Tried(*(jnp.zeros_like(known[1]),) * 2)
   found = walk.fold(add, start, (top, bounds))
-  return found if axis is None else jax.lax.psum(found, axis)
+  if axis is None:
+    return found
+  return _Tried(*jax.lax.psum(jnp.stack(found), axis))
 
 
 def _narrowed(

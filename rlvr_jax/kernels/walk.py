@@ -52,6 +52,7 @@ class Source(NamedTuple):
 
   hidden: Array  # f[N, D]
   weights: Array  # f[V, D], or f[D, V] as the form says
+  inverse: Array  # f32[N, 1] 1 / temperature
   cut: Cut | None = None  # of the distributions
 
 
@@ -70,13 +71,11 @@ class Walk(NamedTuple):
 
   Attributes:
     sources: of the logits, one block each at a time.
-    inverse: f32[N, 1] 1 / temperature.
     form: of the logits.
     blocks: sizes.
   """
 
   sources: tuple[Source, ...]
-  inverse: Array
   form: Form
   blocks: Blocks
 
@@ -98,10 +97,10 @@ class Walk(NamedTuple):
     """
 
     def of_rows(_, rows):
-      given, inverse, known = rows
+      given, known = rows
 
       def step(carry, number):
-        return add(carry, self._at(given, inverse, number), known), None
+        return add(carry, self._at(given, number), known), None
 
       return None, self._scan(step, start(known))
 
@@ -111,7 +110,7 @@ class Walk(NamedTuple):
     self,
     cotangent: Callable[[tuple[Block, ...], PyTree], tuple[Array, ...]],
     known: PyTree,
-  ) -> list[Source]:
+  ) -> tuple[list[Array], list[Array]]:
     """Takes the cotangent of every block of logits back to its sources.
 
     Args:
@@ -119,16 +118,16 @@ class Walk(NamedTuple):
       known: [N, ...] of each token.
 
     Returns:
-      The gradient by each source, float32.
+      The gradients by hidden states and by weights of each source, float32.
     """
     zeros = lambda xs: tuple(jnp.zeros(x.shape, jnp.float32) for x in xs)
 
     def of_rows(to_weights, rows):
-      given, inverse, known = rows
-      hidden = [of_source for of_source, _ in given]
+      given, known = rows
+      hidden = [source[0] for source in given]
 
       def step(carry, number):
-        found = self._at(given, inverse, number)
+        found = self._at(given, number)
         terms = zip(*carry, hidden, found, cotangent(found, known), strict=True)
         return tuple(zip(*(_add(self.form, *term) for term in terms))), None
 
@@ -139,11 +138,10 @@ class Walk(NamedTuple):
     to_weights, to_hidden = _over_rows(
       of_rows, start, self._rows(known), self.blocks.rows
     )
-    return [Source(*pair) for pair in zip(to_hidden, to_weights)]
+    return list(to_hidden), list(to_weights)
 
   def _rows(self, known):
-    given = [(source.hidden, source.cut) for source in self.sources]
-    return given, self.inverse, known
+    return [(s.hidden, s.inverse, s.cut) for s in self.sources], known
 
   def _columns(self) -> tuple[int, int]:
     """The size of the vocabulary and of a block of it."""
@@ -155,7 +153,7 @@ class Walk(NamedTuple):
     vocabulary, count = self._columns()
     return jax.lax.scan(step, start, jnp.arange(-(-vocabulary // count)))[0]
 
-  def _at(self, given, inverse, number) -> tuple[Block, ...]:
+  def _at(self, given, number) -> tuple[Block, ...]:
     """One block per source; the last one overlaps the one before it."""
     vocabulary, count = self._columns()
     first = jnp.minimum(number * count, vocabulary - count)
@@ -163,7 +161,7 @@ class Walk(NamedTuple):
     column = jnp.where(column >= number * count, column, FOREIGN)
 
     def of(given, source):
-      hidden, cut = given
+      hidden, inverse, cut = given
       part = self.form.columns(source.weights, first, count)
       z, slope = self.form.logits(hidden, part, inverse, cut)
       z = jnp.where(column >= 0, z, NOTHING)

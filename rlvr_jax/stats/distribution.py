@@ -78,34 +78,42 @@ class Swept:
     )
 
   def above(self, least: Array, fill: Array | float = NOTHING) -> "Swept":
-    """Logits below `least` become `fill`, f32[N]; normalised anew."""
+    """Logits below `least` f32[N] become `fill`, f32[N] or a number.
+
+    Raises:
+      ValueError: it has been cut before.
+    """
+    if self.cut is not None:
+      raise ValueError("a cut distribution was cut again; cut it once, higher.")
     cut = Cut(least, jnp.broadcast_to(jnp.float32(fill), least.shape))
     return dataclasses.replace(self, cut=jax.lax.stop_gradient(cut))
 
   def nucleus(self, keep: Keep) -> "Swept":
     """The likeliest tokens alone; which these are is constant."""
-    bound = threshold.least_logit(
-      self._source(), self._inverse(), keep, self._setting()
-    )
+    bound = threshold.least_logit(self._source(), keep, self._setting())
     return self.above(bound[:, 0])
 
   def lowest(self) -> Array:
     """f32[N]: the smallest logit, constant."""
-    return threshold.lowest_logit(
-      self._source(), self._inverse(), self._setting()
-    )[:, 0]
+    return threshold.lowest_logit(self._source(), self._setting())[:, 0]
 
   def divergence(self, other: "Swept") -> Array:
-    """f32[N]: KL(self || other), nats."""
+    """f32[N]: KL(self || other), nats.
+
+    Raises:
+      ValueError: one bounds its logits in another way or lies elsewhere.
+    """
+    if self.head[1:] != other.head[1:]:
+      raise ValueError(
+        f"two heads with soft_cap and layout {self.head[1:]} and "
+        f"{other.head[1:]}; both must be the same."
+      )
     pair = self._source(), other._source()
-    return divergence(*pair, self._inverse(), self._setting())[:, 0]
+    return divergence(*pair, self._setting())[:, 0]
 
   def _source(self) -> Source:
-    cut = jax.tree.map(lambda x: x[:, None], self.cut)
-    return Source(self.hidden, self.head.weights, cut)
-
-  def _inverse(self) -> Array:
-    return (1 / self.temperature)[:, None]
+    known = jax.tree.map(lambda x: x[:, None], (1 / self.temperature, self.cut))
+    return Source(self.hidden, self.head.weights, *known)
 
   def _setting(self) -> Setting:
     form = Form(soft_cap=self.head.soft_cap)

@@ -19,6 +19,10 @@ from rlvr_jax.kernels.walk import Blocks
 from rlvr_jax.stats.distribution import Head, Swept
 from rlvr_jax.types import Array, Need, PyTree, Stat, TokenBatch, View
 
+# A vocabulary that fits a block is written out: its logits take no more room
+# than those of a sweep, and one pass over them answers everything.
+ONE_BLOCK = Blocks().columns
+
 
 class Model(Protocol):
   """What `score` asks of a model."""
@@ -136,7 +140,6 @@ def score(
   temperature = jnp.broadcast_to(
     batch.score_temperature[:, None], batch.mask.shape
   )
-  found = {}
 
   def swept(name: str, view: View) -> Swept:
     heat = (temperature * view.temperature).reshape(-1)
@@ -161,7 +164,7 @@ def reads(stat: Stat) -> tuple[str, ...]:
   seen = []
 
   class Recorder:
-    vocabulary = 2
+    vocabulary = 2  # any: it is not a field that a sweep computes
 
     def __getattr__(self, name: str) -> Array:
       seen.append(name)
@@ -190,7 +193,7 @@ def _by_sweeps(needs, swept) -> dict[str, Array]:
     if not hasattr(need.stat, "from_distributions"):
       continue
     each = [swept(name, need.view) for name in need.params]
-    if each[0].vocabulary > Blocks.columns:
+    if each[0].vocabulary > ONE_BLOCK:
       found[need.key] = need.stat.from_distributions(*each)
   return found
 

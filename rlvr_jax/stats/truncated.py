@@ -21,7 +21,7 @@ REMOVED = -1e4  # logit of a token that a proxy leaves out
 class NucleusEntropy(FromDistributions):
   """Entropy of the next-token distribution cut to its nucleus, nats.
 
-  0 where the nucleus is empty.
+  0 where the nucleus is empty but for the likeliest token, which stays.
 
   Attributes:
     top_p: mass of the nucleus, in (0, 1].
@@ -60,7 +60,8 @@ class ClampedEntropy(FromDistributions):
 class ProxyLogp(FromDistributions):
   """Log-prob of the sampled token once improbable tokens are removed, nats.
 
-  Constant for the gradient; about -1e4 for a removed token.
+  Constant for the gradient; about -1e4 for a removed token, and all tokens are
+  equally likely if all are removed.
 
   Attributes:
     min_p: least probability kept, in (0, 1].

@@ -64,9 +64,10 @@ def rollout(batch: TokenBatch, entropy: Array, eos: int) -> dict[str, Array]:
 def covariance(batch: TokenBatch) -> dict[str, Array]:
   """What drives the entropy down: log-prob going along with advantage.
 
-  `token` pools the counted tokens of the main draw; `prompt` takes a response
-  with its mean log-prob l as one action, and is the mean over prompts of the
-  covariance of l and exp(l) A over their responses.
+  Of the main draw, without responses that no longer count. `token` pools the
+  counted tokens; `prompt` takes a response with its mean log-prob l as one
+  action, and is the mean over prompts of the covariance of l and exp(l) A over
+  their responses.
 
   Args:
     batch: with its advantages.
@@ -75,9 +76,10 @@ def covariance(batch: TokenBatch) -> dict[str, Array]:
     f32[] by metric name, advantage times nats.
 
   Source:
-    Cui et al., arXiv 2505.22617, equations 8 to 10.
+    Cui et al., arXiv 2505.22617, equations 8 and 9.
   """
-  group = jnp.where(batch.source == 0, batch.group, -1)
+  counted = (batch.source == 0) & batch.mask.any(axis=1)
+  group = jnp.where(counted, batch.group, -1)
   token = batch.mask & (group >= 0)[:, None]
   logp = reduce.row_mean(batch.old_logp, batch.mask)
   gain = jnp.exp(logp) * reduce.row_mean(batch.advantages, batch.mask)
