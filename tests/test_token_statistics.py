@@ -167,9 +167,10 @@ def test_every_implementation_is_the_definition(name, shape, form):
   assert_same(found, exact(p))
 
 
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", engines.NAMES)
-def test_in_bfloat16_only_products_are_rounded(name):
-  p = problem((37, 128, 301), "bfloat16")
+def test_in_bfloat16_only_products_are_rounded(name, form):
+  p = problem((37, 128, 301), "bfloat16", form)
   found = swept(p, implementation=name, blocks=SMALL.get(name))
   # Cotangents of logits are rounded to 8 bits before they are multiplied.
   assert_same(found, exact(p), gradient=1e-2)
@@ -188,15 +189,30 @@ def test_a_moment_that_is_not_asked_for_is_neither_made_nor_missed(name, names):
 
 
 @pytest.mark.parametrize(
-  ("tensor", "form"), [(2, "wide"), (4, "capped"), (8, "plain")]
+  ("name", "tensor", "form"),
+  [
+    ("chunked", 2, "wide"),
+    ("chunked", 4, "capped"),
+    ("chunked", 8, "plain"),
+    ("chunked", 4, "cut"),
+    ("pallas_gpu", 2, "plain"),
+  ],
 )
-def test_a_vocabulary_on_many_devices_gives_the_same(tensor, form):
+def test_a_vocabulary_on_many_devices_gives_the_same(name, tensor, form):
   p = problem((32, 128, 304), form=form)
   layout = Layout(make_mesh(data=8 // tensor, tensor=tensor))
-  how = dict(implementation="chunked", blocks=SMALL["chunked"])
+  how = dict(implementation=name, blocks=SMALL[name])
   found = swept(p, layout=layout, **how)
   one = swept(p, **how)
   assert_same(found, one)
+
+
+def test_axes_that_do_not_divide_are_not_used():
+  p = problem((33, 128, 301))
+  layout = Layout(make_mesh(data=4, tensor=2))
+  assert layout.axes(33, 301) == ((), None)
+  how = dict(implementation="chunked", blocks=SMALL["chunked"])
+  assert_same(swept(p, layout=layout, **how), swept(p, **how))
 
 
 @pytest.mark.parametrize("name", SMALL)

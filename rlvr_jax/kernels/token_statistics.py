@@ -44,7 +44,7 @@ def token_statistics(
       none.
     outputs: fields of Moments to compute; the others are None.
     implementation: one of `engines.NAMES`; None takes the best one that the
-      backend has.
+      backend has. "reference" makes all logits and reads nothing below.
     blocks: sizes for it; None for its own.
     rows: most tokens whose logits exist at a time, where they exist at all;
       None for what the blocks say.
