@@ -95,7 +95,12 @@ def cases(*names):
   """Every statistic on one device, those named in every way."""
   first, *others = WAYS
   everything = [(name, first) for name in {**STATS, **PAIRS}]
-  return everything + [(name, how) for name in names for how in others]
+  more = [(name, how) for name in names for how in others]
+  # A third of these in `make test`, all in `make test-long`.
+  return everything + [
+    pytest.param(*case, marks=[pytest.mark.long] * (k % 3 != k // 3 % 3))
+    for k, case in enumerate(more)
+  ]
 
 
 @pytest.mark.parametrize(

@@ -167,7 +167,10 @@ def test_every_implementation_is_the_definition(name, shape, form):
   assert_same(found, exact(p))
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+  "form",
+  [pytest.param(f, marks=[pytest.mark.long] * (f != "plain")) for f in FORMS],
+)
 @pytest.mark.parametrize("name", engines.NAMES)
 def test_in_bfloat16_only_products_are_rounded(name, form):
   p = problem((37, 128, 301), "bfloat16", form)
@@ -317,7 +320,13 @@ def test_what_is_unknown_is_refused_by_name():
 @pytest.mark.parametrize(
   ("platform", "name"), [("tpu", "pallas_tpu"), ("cuda", "pallas_gpu")]
 )
-@pytest.mark.parametrize("vocabulary", [151_936, 128_256, 262_144, 32_000, 37])
+@pytest.mark.parametrize(
+  "vocabulary",
+  [151_936, 37]
+  + [
+    pytest.param(v, marks=pytest.mark.long) for v in (128_256, 262_144, 32_000)
+  ],
+)
 def test_forward_and_backward_lower_for_the_accelerator(
   platform, name, vocabulary
 ):
