@@ -94,15 +94,16 @@ def kernels() -> tuple[Kernel, ...]:
 
 def main(_: list[str]) -> None:
   """Compiles all of them, and prints a table."""
-  dump = pathlib.Path(tempfile.mkdtemp())
   jax.config.update("jax_platforms", "cpu")
-  os.environ.update(_environment(dump))
-  found = [
-    measure(chip, width, kernel, dump)
-    for chip in tqdm.tqdm(_CHIPS.value)
-    for width in _WIDTHS.value
-    for kernel in kernels()
-  ]
+  with tempfile.TemporaryDirectory() as folder:
+    dump = pathlib.Path(folder)
+    os.environ.update(_environment(dump))
+    found = [
+      measure(chip, width, kernel, dump)
+      for chip in tqdm.tqdm(_CHIPS.value)
+      for width in _WIDTHS.value
+      for kernel in kernels()
+    ]
   print(tabulate.tabulate(found, "keys", "github", floatfmt=".2f"))
   if _OUT.value:
     pathlib.Path(_OUT.value).write_text(json.dumps(found, indent=2) + "\n")

@@ -112,14 +112,15 @@ def score(
   model: Model,
   chunk: int = 4096,
 ) -> dict[str, Array]:
-  """One forward pass per parameter set, all statistics in one sweep.
+  """One forward pass per parameter set, and the statistics without logits.
 
   Args:
     needs: what to compute; equal needs are computed once.
     params: parameters by name: "policy", "ref", "ema".
     batch: the rows to score.
     model: makes hidden states and logits.
-    chunk: tokens whose logits exist at the same time, forward and backward.
+    chunk: tokens of which logits exist at the same time, forward and backward,
+      a block of the vocabulary each unless a statistic wants all.
 
   Returns:
     f32[B, T], hidden ones f32[B, T, K], by Need.key; differentiable with
