@@ -1,5 +1,6 @@
 """Decoder-only transformers and where their arrays live on a mesh."""
 
-from rlvr_jax.models.decoder import Decoder, DecoderConfig, Transformer
+from rlvr_jax.models.config import DecoderConfig, Lora, Rope
+from rlvr_jax.models.transformer import Transformer
 
-__all__ = ["Decoder", "DecoderConfig", "Transformer"]
+__all__ = ["DecoderConfig", "Lora", "Rope", "Transformer"]

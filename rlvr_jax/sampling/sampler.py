@@ -16,7 +16,8 @@ import numpy as np
 
 from rlvr_jax import rng, stats
 from rlvr_jax.kernels import reference
-from rlvr_jax.models.decoder import Cache, Transformer
+from rlvr_jax.models.decoder import Cache
+from rlvr_jax.models.transformer import Transformer
 from rlvr_jax.sampling import distribution
 from rlvr_jax.types import Array, Draw, Need, PyTree, TokenBatch
 

@@ -11,7 +11,8 @@ from ml_collections import ConfigDict
 from rlvr_jax import tasks
 from rlvr_jax.kernels.sharded import Layout
 from rlvr_jax.models import mesh as mesh_lib
-from rlvr_jax.models.decoder import DecoderConfig, Transformer
+from rlvr_jax.models.config import DecoderConfig, Rope
+from rlvr_jax.models.transformer import Transformer
 from rlvr_jax.sampling import sampler
 from rlvr_jax.training import config as config_lib
 from rlvr_jax.training.evaluate import Evaluation, Evaluator
@@ -76,6 +77,13 @@ def subset(task: tasks.Task, rows: Sequence[int]) -> tasks.Task:
   return dataclasses.replace(task, train=[task.train[row] for row in rows])
 
 
+def decoder_config(config: ConfigDict, vocabulary: int) -> DecoderConfig:
+  """The sizes and choices of the decoder of a run."""
+  fields = config.model.to_dict()
+  rope = Rope(theta=fields.pop("rope_theta"))
+  return DecoderConfig(vocabulary=vocabulary, rope=rope, **fields)
+
+
 def build(config: ConfigDict) -> Run:
   """Builds task, model and programs. Allocates no weights."""
   mesh = mesh_lib.make_mesh(**config.mesh)
@@ -86,7 +94,7 @@ def build(config: ConfigDict) -> Run:
     **config.task.options,
   )
   task = subset(whole, config.task.subset)
-  sizes = DecoderConfig(vocabulary=task.tokenizer.vocab_size, **config.model)
+  sizes = decoder_config(config, task.tokenizer.vocab_size)
   model = Transformer(sizes, Layout(mesh))
   settings = _settings(config, task)
   chain = config_lib.build_chain(config)

@@ -10,7 +10,7 @@ import numpy as np
 from rlvr_jax import rng, tasks, verify
 from rlvr_jax.analysis import answers
 from rlvr_jax.models import mesh as mesh_lib
-from rlvr_jax.models.decoder import Transformer
+from rlvr_jax.models.transformer import Transformer
 from rlvr_jax.sampling import sampler
 from rlvr_jax.types import Array, Draw, PyTree, TokenBatch
 

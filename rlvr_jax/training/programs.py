@@ -11,7 +11,7 @@ import optax
 
 from rlvr_jax import objective, reduce, rng, stats
 from rlvr_jax.models import mesh as mesh_lib
-from rlvr_jax.models.decoder import Transformer
+from rlvr_jax.models.transformer import Transformer
 from rlvr_jax.sampling import sampler
 from rlvr_jax.training import gradient, guard, measures
 from rlvr_jax.training.state import TrainState, layout

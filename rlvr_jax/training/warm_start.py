@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from rlvr_jax import reduce, rng, stats, tasks
 from rlvr_jax.models import mesh as mesh_lib
-from rlvr_jax.models.decoder import Transformer
+from rlvr_jax.models.transformer import Transformer
 from rlvr_jax.training import config as config_lib
 from rlvr_jax.training.checkpoint import Checkpoints
 from rlvr_jax.types import Array, PyTree, TokenBatch
