@@ -1,6 +1,5 @@
 """The decoder as pure functions of its parameters: what the rest works with."""
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 

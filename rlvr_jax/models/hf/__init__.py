@@ -1,0 +1,14 @@
+"""Models in the Hugging Face format, in and out."""
+
+from rlvr_jax.models.hf.families import FAMILIES, read_config
+from rlvr_jax.models.hf.model import Model, export, load
+from rlvr_jax.models.hf.read import read_params
+
+__all__ = [
+  "FAMILIES",
+  "Model",
+  "export",
+  "load",
+  "read_config",
+  "read_params",
+]

@@ -1,0 +1,107 @@
+"""A published model, loaded: callable on tokens, and ready to be written."""
+
+import dataclasses
+import functools
+import os
+import pathlib
+
+import jax
+import jax.numpy as jnp
+
+from rlvr_jax.kernels.sharded import Layout
+from rlvr_jax.models import mesh as mesh_lib
+from rlvr_jax.models.hf.families import read_config
+from rlvr_jax.models.hf.read import read_params
+from rlvr_jax.models.hf.write import write_folder
+from rlvr_jax.models.transformer import Transformer
+from rlvr_jax.types import Array, PyTree
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+  """A decoder with its weights.
+
+  Attributes:
+    transformer: the decoder as functions of its parameters.
+    params: the parameters.
+    folder: where they came from, with config.json and tokenizer.
+  """
+
+  transformer: Transformer
+  params: PyTree
+  folder: pathlib.Path
+
+  def __call__(self, tokens: Array, valid: Array | None = None) -> Array:
+    """Next-token logits of every position.
+
+    Args:
+      tokens: i32[B, T].
+      valid: bool[B, T], false at padding, which stands on the left; None for
+        no padding.
+
+    Returns:
+      f32[B, T, V]: for evaluation and study; training never makes them.
+    """
+    tokens = jnp.asarray(tokens)
+    if valid is None:
+      valid = jnp.ones(tokens.shape, bool)
+    return self._logits(self.params, tokens, jnp.asarray(valid, bool))
+
+  @functools.cached_property
+  def _logits(self):
+    def run(params, tokens, valid):
+      module = self.transformer.module(params)
+      return module.logits(module.full(tokens, valid)[0])
+
+    return jax.jit(run)
+
+
+def load(
+  folder: str | os.PathLike,
+  *,
+  mesh: jax.sharding.Mesh | None = None,
+  **fields: object,
+) -> Model:
+  """Loads a model from a folder in the Hugging Face format.
+
+  Qwen 2, 2.5 and 3, Llama 3, Mistral, Gemma 2 and 3 (text). No network, no
+  pickles, no code of the model.
+
+  Args:
+    folder: with config.json and safetensors files.
+    mesh: where the weights shall live; all on one device if None.
+    **fields: of `DecoderConfig`: dtype, param_dtype, remat, lora.
+
+  Returns:
+    A Model; float32 in weights and computation unless told otherwise.
+
+  Raises:
+    ValueError: what `read_config` and `read_params` refuse.
+  """
+  mesh = mesh or mesh_lib.make_mesh(1, 1, 1, jax.devices()[:1])
+  config = read_config(folder, **fields)
+  transformer = Transformer(config, Layout(mesh))
+  params = read_params(folder, transformer, mesh)
+  return Model(transformer, params, pathlib.Path(folder))
+
+
+def export(
+  model: Model,
+  folder: str | os.PathLike,
+  dtype: str | None = None,
+  shard_bytes: int = 4 << 30,
+) -> None:
+  """Writes a model as transformers and vLLM read it, see `write_folder`.
+
+  Args:
+    model: its adapters, if any, are merged.
+    folder: to write; must not exist.
+    dtype: of the files; None is that of the folder the model came from.
+    shard_bytes: most bytes of a file.
+
+  Raises:
+    ValueError: the folder exists, or the dtype is not known.
+  """
+  config = model.transformer.config
+  source = model.folder
+  write_folder(model.params, config, source, folder, dtype, shard_bytes)

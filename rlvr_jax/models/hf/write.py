@@ -1,0 +1,149 @@
+"""Writes weights as a folder that transformers and vLLM open as it is."""
+
+import functools
+import json
+import os
+import pathlib
+import shutil
+from collections.abc import Iterable, Iterator
+
+import jax
+import numpy as np
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
+from safetensors.numpy import save_file
+
+from rlvr_jax.models import lora
+from rlvr_jax.models.config import DecoderConfig
+from rlvr_jax.models.hf import files
+from rlvr_jax.models.hf.families import read_json
+from rlvr_jax.models.hf.names import Tensor, tensors
+from rlvr_jax.types import Array, PyTree
+
+# What goes along with weights: how to tokenize, and how to generate.
+_COMPANIONS = (
+  "generation_config.json",
+  "tokenizer*",
+  "special_tokens_map.json",
+  "added_tokens.json",
+  "vocab.*",
+  "merges.txt",
+  "chat_template*",
+)
+
+
+def write_folder(
+  params: PyTree,
+  config: DecoderConfig,
+  source: str | os.PathLike,
+  folder: str | os.PathLike,
+  dtype: str | None = None,
+  shard_bytes: int = 4 << 30,
+) -> None:
+  """Writes parameters as a published model; adapters are merged in.
+
+  All processes of a run must call it; the first one writes.
+
+  Args:
+    params: of the decoder, on any mesh.
+    config: of the decoder.
+    source: folder the model came from: its config.json, generation settings
+      and tokenizer go along.
+    folder: to write; must not exist. It appears whole or not at all.
+    dtype: "float32", "float16" or "bfloat16"; None is that of the source.
+    shard_bytes: most bytes of a file. The host holds one file at a time.
+
+  Raises:
+    ValueError: the folder exists, or the dtype is not known.
+  """
+  source, folder = pathlib.Path(source), pathlib.Path(folder)
+  if folder.exists():
+    raise ValueError(f"{folder} exists; give a folder that does not.")
+  settings = read_json(source / "config.json")
+  named = settings.get("dtype") or settings.get("torch_dtype") or "float32"
+  dtype = dtype or named
+  if dtype not in files.DTYPES.values():
+    raise ValueError(
+      f"dtype = {dtype!r} must be one of {sorted(files.DTYPES.values())}."
+    )
+  merged = lora.merged(params, config)
+  parts = _parts(merged, config, dtype, shard_bytes)
+  partial = folder.with_name(folder.name + ".partial")
+  if not jax.process_index():
+    _begin(partial, source, settings | {"dtype": dtype})
+    _write_all(partial, parts)
+    partial.rename(folder)
+  else:
+    for _ in parts:  # Every process takes part in fetching.
+      pass
+
+
+def _begin(partial, source, settings) -> None:
+  if partial.exists():  # Of an export that was stopped.
+    shutil.rmtree(partial)
+  partial.mkdir(parents=True)
+  settings.pop("torch_dtype", None)
+  (partial / "config.json").write_text(json.dumps(settings, indent=2) + "\n")
+  for pattern in _COMPANIONS:
+    for path in source.glob(pattern):
+      shutil.copy(path, partial / path.name)
+
+
+def _parts(
+  params: PyTree, config: DecoderConfig, dtype: str, most: int
+) -> Iterator[dict[str, np.ndarray]]:
+  """The tensors, in dicts of at most so many bytes each."""
+  part, size = {}, 0
+  for tensor in tensors(config):
+    x = _fetch(params, tensor, dtype)
+    if part and size + x.nbytes > most:
+      yield part
+      part, size = {}, 0
+    part[tensor.name], size = x, size + x.nbytes
+  yield part
+
+
+def _fetch(params: PyTree, tensor: Tensor, dtype: str) -> np.ndarray:
+  weight = functools.reduce(dict.__getitem__, tensor.path, params)
+  stacked = tensor.layer is not None
+  whole = NamedSharding(weight.sharding.mesh, P()) if _on_mesh(weight) else None
+  take = _taken(tensor.kind, dtype, stacked, whole)
+  return np.ascontiguousarray(take(weight, tensor.layer or 0))
+
+
+def _on_mesh(x: Array) -> bool:
+  return isinstance(x.sharding, NamedSharding)
+
+
+@functools.cache
+def _taken(kind: Tensor, dtype: str, stacked: bool, where):
+  """(weight, layer) -> the tensor, on every device that holds a part."""
+
+  def take(weight, layer):
+    one = weight[layer] if stacked else weight
+    return kind.to_file(one).astype(dtype)
+
+  return jax.jit(take, out_shardings=where)
+
+
+def _write_all(
+  folder: pathlib.Path, parts: Iterable[dict[str, np.ndarray]]
+) -> None:
+  """One file under its plain name, or numbered files and their index."""
+  written = []
+  for number, part in enumerate(parts, 1):
+    path = folder / f"part{number}.safetensors"
+    save_file(part, path, metadata={"format": "pt"})
+    size = sum(x.nbytes for x in part.values())
+    written.append((path, sorted(part), size))
+  if len(written) == 1:
+    written[0][0].rename(folder / files.WEIGHTS)
+    return
+  places = {}
+  for number, (path, names, _) in enumerate(written, 1):
+    name = f"model-{number:05}-of-{len(written):05}.safetensors"
+    path.rename(folder / name)
+    places |= dict.fromkeys(names, name)
+  total = sum(size for _, _, size in written)
+  index = {"metadata": {"total_size": total}, "weight_map": places}
+  (folder / files.INDEX).write_text(json.dumps(index, indent=2) + "\n")
