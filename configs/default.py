@@ -40,6 +40,9 @@ def get_config(arg: str | None = None) -> ConfigDict:
     options=dict(TASK_OPTIONS.get(task, {})),  # arguments of the task
   )
   c.model = dict(
+    # A folder in the Hugging Face format: model, tokenizer and chat template.
+    # "" is a decoder of the sizes below, which are not read otherwise.
+    folder="",
     width=64,
     layers=4,
     heads=4,
@@ -51,9 +54,17 @@ def get_config(arg: str | None = None) -> ConfigDict:
     qk_norm=False,
     tied=True,  # output matrix = embedding
     dtype="float32",  # compute: float32 | bfloat16
+    # Of the weights; with bfloat16 the optimizer keeps float32 copies.
+    param_dtype="float32",
     # Recompute layers in the backward pass: less memory, and on CPU, where
     # memory is slow, also less time.
     remat=True,
+    # Low-rank adapters are trained in place of the weights if rank > 0.
+    lora=dict(
+      rank=0,
+      alpha=32.0,  # a matrix acts as W + (alpha / rank) A B
+      targets=("query", "key", "value", "output", "gate", "up", "down"),
+    ),
   )
   c.warm_start = dict(
     steps=2000,  # supervised steps; 0 starts RL from random weights

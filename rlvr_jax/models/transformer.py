@@ -1,5 +1,7 @@
 """The decoder as pure functions of its parameters: what the rest works with."""
 
+import dataclasses
+
 import jax.numpy as jnp
 from flax import nnx
 
@@ -31,6 +33,13 @@ class Transformer:
     rngs = nnx.Rngs(params=key, lora=rng.named(key, "lora"))
     _, state = nnx.split(Decoder(self.config, rngs))
     return nnx.to_pure_dict(state)
+
+  def without_adapters(self) -> "Transformer":
+    """The same decoder without low-rank adapters."""
+    if self.config.lora is None:
+      return self
+    config = dataclasses.replace(self.config, lora=None)
+    return Transformer(config, self.layout)
 
   def module(self, params: PyTree) -> Decoder:
     """The decoder with these parameters."""

@@ -10,11 +10,13 @@ from ml_collections import ConfigDict
 
 from rlvr_jax import tasks
 from rlvr_jax.kernels.sharded import Layout
+from rlvr_jax.models import hf
 from rlvr_jax.models import mesh as mesh_lib
-from rlvr_jax.models.config import DecoderConfig, Rope
+from rlvr_jax.models.config import DecoderConfig, Lora, Rope
 from rlvr_jax.models.transformer import Transformer
 from rlvr_jax.sampling import sampler
 from rlvr_jax.training import config as config_lib
+from rlvr_jax.training import precision
 from rlvr_jax.training.evaluate import Evaluation, Evaluator
 from rlvr_jax.training.programs import Programs, Settings
 from rlvr_jax.types import Draw
@@ -47,12 +49,14 @@ def learning_rate(config: ConfigDict) -> optax.Schedule:
 def optimizer(config: ConfigDict) -> optax.GradientTransformation:
   """AdamW with clipping of the gradient norm."""
   o = config.optimizer
-  return optax.chain(
+  tx = optax.chain(
     optax.clip_by_global_norm(o.max_gradient_norm),
     optax.adamw(
       learning_rate(config), o.b1, o.b2, o.epsilon, weight_decay=o.weight_decay
     ),
   )
+  narrow = config.model.param_dtype != "float32" and not config.model.lora.rank
+  return precision.with_master_copies(tx) if narrow else tx
 
 
 def subset(task: tasks.Task, rows: Sequence[int]) -> tasks.Task:
@@ -80,8 +84,26 @@ def subset(task: tasks.Task, rows: Sequence[int]) -> tasks.Task:
 def decoder_config(config: ConfigDict, vocabulary: int) -> DecoderConfig:
   """The sizes and choices of the decoder of a run."""
   fields = config.model.to_dict()
+  folder, adapters = fields.pop("folder"), fields.pop("lora")
+  lora = Lora(**adapters) if adapters["rank"] else None
+  chosen = {
+    name: fields.pop(name) for name in ("dtype", "param_dtype", "remat")
+  }
+  if folder:
+    sizes = hf.read_config(folder, lora=lora, **chosen)
+    _check_vocabulary(vocabulary, sizes.vocabulary, folder)
+    return sizes
   rope = Rope(theta=fields.pop("rope_theta"))
-  return DecoderConfig(vocabulary=vocabulary, rope=rope, **fields)
+  return DecoderConfig(vocabulary, rope=rope, lora=lora, **fields, **chosen)
+
+
+def _check_vocabulary(tokens: int, rows: int, folder: str) -> None:
+  """A model may have more rows than its tokenizer has ids, but not fewer."""
+  if tokens > rows:
+    raise config_lib.ConfigError(
+      f"the tokenizer in {folder} has {tokens} ids and the model's embedding "
+      f"{rows} rows; give the tokenizer that belongs to the model."
+    )
 
 
 def build(config: ConfigDict) -> Run:

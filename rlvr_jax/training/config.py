@@ -17,6 +17,7 @@ import jax
 from ml_collections import ConfigDict
 
 from rlvr_jax import methods
+from rlvr_jax.models.config import MATRICES
 from rlvr_jax.objective import Aggregation
 from rlvr_jax.training import hyper, relations
 from rlvr_jax.transform import LossTransform
@@ -79,6 +80,7 @@ RULES: dict[str, Rule] = {
   "task.data_dir": _TEXT,
   "task.subset": _tuple_of(_whole(0), least=0),
   "task.options": _DICT,
+  "model.folder": _TEXT,
   "model.width": _whole(1),
   "model.layers": _whole(1),
   "model.heads": _whole(1),
@@ -90,7 +92,11 @@ RULES: dict[str, Rule] = {
   "model.qk_norm": _FLAG,
   "model.tied": _FLAG,
   "model.dtype": _one_of("float32", "bfloat16"),
+  "model.param_dtype": _one_of("float32", "bfloat16"),
   "model.remat": _FLAG,
+  "model.lora.rank": _whole(0),
+  "model.lora.alpha": _number("(0, inf)"),
+  "model.lora.targets": _tuple_of(_one_of(*MATRICES)),
   "warm_start.steps": _whole(0),
   "warm_start.batch": _whole(1),
   "warm_start.learning_rate": _number("(0, inf)"),

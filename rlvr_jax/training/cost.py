@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 from rlvr_jax.training.build import build
 from rlvr_jax.training.host import annotate, encoded
 from rlvr_jax.training.state import TrainState
-from rlvr_jax.types import PyTree, TokenBatch
+from rlvr_jax.types import TokenBatch
 
 
 class Cost(NamedTuple):
@@ -36,13 +36,14 @@ class Bench:
   def __init__(self, config: ConfigDict):
     self.run = run = build(config)
     init = run.programs.init_state
-    self.ref = run.programs.model.init(run.key)
-    self.state: TrainState = jax.jit(init)(run.key, self.ref)
+    params = run.programs.model.init(run.key)
+    self.ref = run.programs.frozen(params)
+    self.state: TrainState = jax.jit(init)(run.key, params)
     self.batch = self._prepared()
     self.seconds()  # compiles
 
   def _prepared(self) -> TokenBatch:
-    run, ref = self.run, self._ref()
+    run, ref = self.run, self.ref
     problems, prompts = encoded(run, 0)
     batch = run.programs.sample(self.state, ref, *prompts)
     asked = [problems[i] for i in run.programs.row_prompts()]
@@ -53,14 +54,11 @@ class Bench:
     known = np.ones(len(asked), bool)
     return run.programs.prepare(self.state, batch, reward, known, notes)[0]
 
-  def _ref(self) -> PyTree | None:
-    return self.ref if self.run.programs.needs_params("ref") else None
-
   def seconds(self) -> float:
     """Makes one update and returns what it took, seconds."""
     began = time.perf_counter()
     self.state, numbers = self.run.programs.update(
-      self.state, self._ref(), self.batch, 0
+      self.state, self.ref, self.batch, 0
     )
     jax.block_until_ready(numbers)
     return time.perf_counter() - began

@@ -101,6 +101,7 @@ def loss_and_gradient(
     _, back = jax.vjp(lambda p: statistics(p, rows), params["policy"])
     return jax.tree.map(jnp.add, total, back(cotangent)[0]), None
 
-  zeros = jax.tree.map(jnp.zeros_like, params["policy"])
+  # float32 also for parameters kept in bfloat16: a sum of many small parts.
+  zeros = jax.tree.map(lambda x: jnp.zeros(x.shape), params["policy"])
   gradient, _ = jax.lax.scan(add, zeros, cut((batch, pulled), slices))
   return output, gradient

@@ -48,11 +48,13 @@ def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
   workdir.mkdir(parents=True, exist_ok=True)
   config_lib.write(workdir / "config.json", config_lib.plain(config))
   widths = (run.programs.settings.prompt_width, run.programs.settings.length)
-  ref = warm_start.load_or_train(
+  params = warm_start.load_or_train(
     config, workdir, run.whole, run.programs.model, run.mesh, widths, run.key
   )
   checkpoints = Checkpoints(workdir / "checkpoints", config.checkpoint.keep)
-  state = begin = _start(run, ref, checkpoints)
+  state = begin = _start(run, params, checkpoints)
+  ref = run.programs.frozen(params)
+  del params  # The state has its own; only the frozen ones stay.
   writers, histories = _writers(workdir, int(begin.step))
   try:
     for state, line, accuracy in _steps(run, begin, ref):
@@ -71,15 +73,15 @@ def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
   return state
 
 
-def _start(run: Run, ref: PyTree, checkpoints: Checkpoints) -> TrainState:
+def _start(run: Run, params: PyTree, checkpoints: Checkpoints) -> TrainState:
   """The newest checkpoint, else the state before the first step.
 
   Made under jit, scalars included, so that a fresh and a restored state have
   the same layout and the update is traced once.
   """
   init = run.programs.init_state
-  where = layout(jax.eval_shape(init, run.key, ref), run.mesh)
-  state = jax.jit(init, out_shardings=where)(run.key, ref)
+  where = layout(jax.eval_shape(init, run.key, params), run.mesh)
+  state = jax.jit(init, out_shardings=where)(run.key, params)
   latest = checkpoints.latest()
   if latest is None:
     return state
@@ -112,7 +114,7 @@ def _guard(run: Run, line: Line) -> None:
 
 
 def _steps(
-  run: Run, state: TrainState, ref: PyTree
+  run: Run, state: TrainState, ref: PyTree | None
 ) -> Iterator[tuple[TrainState, Line, host.Accuracy]]:
   """Yields the state, the numbers and the accuracies after every step."""
   config = run.config
@@ -133,7 +135,8 @@ def _steps(
     every = config.evaluation.every
     if number == 0 or (number + 1) % every == 0 or number + 1 == config.steps:
       began = time.perf_counter()
-      line |= run.evaluator(state.params, run.key, number)
+      policy = run.programs.whole(state.params, ref)
+      line |= run.evaluator(policy, run.key, number)
       line["time/evaluate_seconds"] = time.perf_counter() - began
     bar.set_postfix_str(
       f"reward {line['reward/mean']:.3f}, "
@@ -160,21 +163,20 @@ class Watch:
 
 
 def one_step(
-  run: Run, state: TrainState, ref: PyTree
+  run: Run, state: TrainState, ref: PyTree | None
 ) -> tuple[TrainState, Line, host.Accuracy]:
   """Sample, grade, prepare, update.
 
   Args:
     run: of `build`.
     state: consumed; do not use it afterwards.
-    ref: reference parameters.
+    ref: of `Programs.frozen`.
 
   Returns:
     The next state, the numbers of the step and the accuracy of its problems.
   """
   programs, s, watch = run.programs, run.programs.settings, Watch()
   problems, prompts = host.encoded(run, int(state.cursor))
-  ref = ref if programs.needs_params("ref") else None
   batch = programs.sample(state, ref, *prompts)
   texts = decode(run.task, batch)
   watch.lap("rollout")

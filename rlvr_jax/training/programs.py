@@ -10,6 +10,7 @@ import numpy as np
 import optax
 
 from rlvr_jax import objective, reduce, rng, stats
+from rlvr_jax.models import lora
 from rlvr_jax.models import mesh as mesh_lib
 from rlvr_jax.models.transformer import Transformer
 from rlvr_jax.sampling import sampler
@@ -77,6 +78,7 @@ class Programs:
     mesh: jax.sharding.Mesh,
   ):
     self.model, self.method, self.tx = model, method, tx
+    self.adapted = model.config.lora is not None
     self.settings, self.mesh = settings, mesh
     rows = mesh_lib.by_row(mesh)
     self.sample = jax.jit(self._sample, out_shardings=rows)
@@ -134,11 +136,13 @@ class Programs:
   def rows(self) -> tuple[int, int]:
     """Rows a step samples and rows it trains on, by abstract evaluation."""
     s = self.settings
+    params = jax.eval_shape(self.model.init, jax.random.key(0))
+    ref = self.frozen(params)
     state = jax.eval_shape(self.init_state, jax.random.key(0), None)
     shape = (s.prompts, s.prompt_width)
     tokens = jax.ShapeDtypeStruct(shape, jnp.int32)
     valid = jax.ShapeDtypeStruct(shape, jnp.bool)
-    batch = jax.eval_shape(self._sample, state, state.params, tokens, valid)
+    batch = jax.eval_shape(self._sample, state, ref, tokens, valid)
     sampled = batch.mask.shape[0]
     row = lambda kind: jax.ShapeDtypeStruct((sampled,), kind)
     shapes = {"row": (sampled,), "token": batch.mask.shape}
@@ -166,17 +170,43 @@ class Programs:
     """Whether a need of the chain names this parameter set."""
     return any(name in need.params for need in self.method.needs)
 
+  def frozen(self, params: PyTree) -> PyTree | None:
+    """What the programs take as `ref`, of the parameters at the beginning.
+
+    They are the reference policy, read only if a need names it; with adapters
+    they are also the weights below these, which every program reads.
+    """
+    if self.adapted:
+      return lora.split(params)[0]
+    return params if self.needs_params("ref") else None
+
+  def whole(self, params: PyTree, ref: PyTree | None) -> PyTree:
+    """All parameters of the decoder, of those in the state."""
+    return lora.join(ref, params) if self.adapted else params
+
+  def _bound(self, ref: PyTree | None) -> stats.Model:
+    """The decoder as functions of the parameters in the state."""
+    return lora.Adapted(self.model, ref) if self.adapted else self.model
+
   def init_state(self, key: Array, params: PyTree | None) -> TrainState:
-    """The state before the first step; `params` None draws random ones."""
+    """The state before the first step.
+
+    Args:
+      key: of the run.
+      params: of the decoder; None draws random ones.
+    """
     if params is None:
       params = self.model.init(rng.key(key, rng.Purpose.INIT))
+    if self.adapted:
+      params = lora.split(params)[1]
+    slow = lambda x: x.astype(jnp.float32)  # or small changes would be lost
     return TrainState(
       step=jnp.zeros((), jnp.int32),
       cursor=jnp.zeros((), jnp.int32),
       params=params,
       opt=self.tx.init(params),
       method=self._method_state(),
-      ema=params if self.needs_params("ema") else None,
+      ema=jax.tree.map(slow, params) if self.needs_params("ema") else None,
       guard=guard.init(self.settings.guard_window),
       key=jax.random.key_data(key),
     )
@@ -205,13 +235,15 @@ class Programs:
     )
 
   def _params(self, state, ref) -> Mapping[str, PyTree]:
-    return {"policy": state.params, "ref": ref, "ema": state.ema}
+    origin = None if self.adapted else ref
+    return {"policy": state.params, "ref": origin, "ema": state.ema}
 
   def _sample(self, state, ref, prompts, prompt_mask) -> TokenBatch:
     """Samples all draws and scores what the methods want of them."""
     key = rng.key(self._key(state), rng.Purpose.SAMPLE, state.step)
     draws = self.method.plan((self.settings.main,), state.method)
-    batch = self._rollout(state.params, prompts, prompt_mask, draws, key)
+    policy = self.whole(state.params, ref)
+    batch = self._rollout(policy, prompts, prompt_mask, draws, key)
     return self._score(batch, state, ref)
 
   def _score(self, batch, state, ref):
@@ -229,7 +261,7 @@ class Programs:
         missing,
         self._params(state, ref),
         batch.replace(stats={}),
-        model=self.model,
+        model=self._bound(ref),
         slices=s.slices,
         chunk=s.chunk,
       )
@@ -278,7 +310,7 @@ class Programs:
       batch,
       state.method,
       clock,
-      model=self.model,
+      model=self._bound(ref),
       slices=s.slices,
       chunk=s.chunk,
     )

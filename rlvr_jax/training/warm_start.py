@@ -11,9 +11,11 @@ import tqdm
 from ml_collections import ConfigDict
 
 from rlvr_jax import reduce, rng, stats, tasks
+from rlvr_jax.models import hf, lora
 from rlvr_jax.models import mesh as mesh_lib
 from rlvr_jax.models.transformer import Transformer
 from rlvr_jax.training import config as config_lib
+from rlvr_jax.training import precision
 from rlvr_jax.training.checkpoint import Checkpoints
 from rlvr_jax.types import Array, PyTree, TokenBatch
 
@@ -73,15 +75,28 @@ def step(
   return optax.apply_updates(params, updates), opt, loss
 
 
+def first(
+  config: ConfigDict,
+  model: Transformer,
+  mesh: jax.sharding.Mesh,
+  key: Array,
+) -> PyTree:
+  """The parameters before any training: those of a folder, or random ones."""
+  if config.model.folder:
+    return hf.read_params(config.model.folder, model, mesh)
+  params = model.init(rng.key(key, rng.Purpose.INIT))
+  return jax.device_put(params, mesh_lib.shardings(params, mesh))
+
+
 def train(
   config: ConfigDict,
   task: tasks.Task,
   model: Transformer,
   mesh: jax.sharding.Mesh,
   widths: tuple[int, int],
-  key: Array,
+  params: PyTree,
 ) -> PyTree:
-  """Trains from random parameters.
+  """Trains on demonstrations.
 
   Args:
     config: of the run; reads `warm_start` and `train.chunk`.
@@ -89,7 +104,7 @@ def train(
     model: the decoder.
     mesh: where things live.
     widths: prompt and response positions.
-    key: of the run.
+    params: to begin with; consumed.
 
   Returns:
     The parameters.
@@ -97,8 +112,8 @@ def train(
   how = config.warm_start
   rate = trapezoid(how.learning_rate, how.steps)
   tx = optax.adamw(rate, b2=0.98, weight_decay=how.weight_decay)
-  params = model.init(rng.key(key, rng.Purpose.INIT))
-  params = jax.device_put(params, mesh_lib.shardings(params, mesh))
+  if config.model.param_dtype != "float32":
+    tx = precision.with_master_copies(tx)
   opt = jax.jit(tx.init)(params)
   one = functools.partial(step, model=model, tx=tx, chunk=config.train.chunk)
   one = jax.jit(one, donate_argnums=(0, 1))
@@ -126,6 +141,7 @@ def identity(config: ConfigDict) -> dict:
   parts = ("seed", "task", "model", "warm_start")
   whole = config_lib.plain(config)
   found = {part: whole[part] for part in parts}
+  found["model"].pop("lora")
   found["warm_start"].pop("folder")
   found["task"].pop("data_dir")
   # Demonstrations are of all training problems.
@@ -171,19 +187,36 @@ def load_or_train(
 
   Trained once and kept in `config.warm_start.folder`, or in `warm_start` under
   the working directory, so that runs can share it. With
-  `config.warm_start.steps` = 0 they are random.
+  `config.warm_start.steps` = 0 they are those of `first`. Adapters are new in
+  any case: the warm start trains what is below them.
 
   Raises:
     ValueError: the folder holds the warm start of another configuration.
   """
-  if not config.warm_start.steps:
-    params = model.init(rng.key(key, rng.Purpose.INIT))
-    return jax.device_put(params, mesh_lib.shardings(params, mesh))
+  plain = model.without_adapters()
+  if config.warm_start.steps:
+    params = _trained(config, workdir, task, plain, mesh, widths, key)
+  else:
+    params = first(config, plain, mesh, key)
+  return lora.with_new(params, model, mesh, rng.key(key, rng.Purpose.INIT))
+
+
+def _trained(
+  config: ConfigDict,
+  workdir: str | os.PathLike,
+  task: tasks.Task,
+  model: Transformer,
+  mesh: jax.sharding.Mesh,
+  widths: tuple[int, int],
+  key: Array,
+) -> PyTree:
+  """The parameters after the warm start, from its folder if it was made."""
   folder = _folder(config, workdir)
   note = folder / "config.json"
   checkpoints = Checkpoints(folder / "params", keep=1)
   if checkpoints.latest() is None:
-    params = train(config, task, model, mesh, widths, key)
+    begin = first(config, model, mesh, key)
+    params = train(config, task, model, mesh, widths, begin)
     config_lib.write(note, identity(config))
     checkpoints.save(config.warm_start.steps, params)
   else:

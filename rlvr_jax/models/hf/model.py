@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from rlvr_jax.kernels.sharded import Layout
+from rlvr_jax.models import lora
 from rlvr_jax.models import mesh as mesh_lib
 from rlvr_jax.models.hf.families import read_config
 from rlvr_jax.models.hf.read import read_params
@@ -81,7 +82,8 @@ def load(
   mesh = mesh or mesh_lib.make_mesh(1, 1, 1, jax.devices()[:1])
   config = read_config(folder, **fields)
   transformer = Transformer(config, Layout(mesh))
-  params = read_params(folder, transformer, mesh)
+  params = read_params(folder, transformer.without_adapters(), mesh)
+  params = lora.with_new(params, transformer, mesh, jax.random.key(0))
   return Model(transformer, params, pathlib.Path(folder))
 
 

@@ -21,7 +21,6 @@ def read_params(
   folder: str | pathlib.Path,
   model: Transformer,
   mesh: jax.sharding.Mesh,
-  key: Array | None = None,
 ) -> PyTree:
   """The parameters of a folder, laid out on a mesh.
 
@@ -30,9 +29,8 @@ def read_params(
 
   Args:
     folder: with safetensors files.
-    model: of the folder's config.json.
+    model: of the folder's config.json, without adapters.
     mesh: where the weights shall live.
-    key: of the adapters' random numbers, if the model has adapters.
 
   Returns:
     Parameters in `model.config.param_dtype`, laid out as `mesh.shardings` says.
@@ -48,7 +46,7 @@ def read_params(
   if config.tied and _HEAD in held:
     shapes[_HEAD] = shapes[_TABLE]
   files.check(held, shapes)
-  params = _empty(model, mesh, jax.random.key(0) if key is None else key)
+  params = _zeros(model, mesh)
   for path in sorted(set(held.values())):
     with files.opened(path) as file:
       for tensor in (t for t in wanted if held[t.name] == path):
@@ -58,18 +56,12 @@ def read_params(
   return params
 
 
-def _empty(model: Transformer, mesh: jax.sharding.Mesh, key: Array) -> PyTree:
-  """Zeros, and adapters at their beginning."""
-
-  def make(key):
-    drawn = model.init(key)
-    adapter = lambda path: "_lora_" in str(path[-1])
-    zero = lambda path, x: x if adapter(path) else jnp.zeros_like(x)
-    return jax.tree_util.tree_map_with_path(zero, drawn)
-
-  shapes = jax.eval_shape(model.init, key)
+def _zeros(model: Transformer, mesh: jax.sharding.Mesh) -> PyTree:
+  """Room for the parameters, where they shall live."""
+  shapes = jax.eval_shape(model.init, jax.random.key(0))
   where = mesh_lib.shardings(shapes, mesh)
-  return jax.jit(make, out_shardings=where)(key)
+  make = lambda: jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+  return jax.jit(make, out_shardings=where)()
 
 
 def _put(
