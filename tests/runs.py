@@ -13,10 +13,10 @@ import pytest
 from ml_collections import ConfigDict
 
 from configs import default
-from rlvr_jax import methods, tasks, testing
+from rlvr_jax import methods, rng, tasks, testing
 from rlvr_jax.kernels.sharded import Layout
 from rlvr_jax.models import DecoderConfig, Transformer
-from rlvr_jax.models.mesh import make_mesh
+from rlvr_jax.models.mesh import make_mesh, shardings
 from rlvr_jax.sampling import sampler
 from rlvr_jax.training import config as config_lib
 from rlvr_jax.training.programs import Programs, Settings
@@ -81,10 +81,13 @@ def programs(
   shape: dict | None = None,
   tx: optax.GradientTransformation | None = None,
   vocabulary: int = 14,
-  dtype: str = "float32",
+  model: dict | None = None,
   **changes: object,
 ) -> Programs:
-  """The programs of a chain on a model of random weights."""
+  """The programs of a chain on a model of random weights.
+
+  `model` holds fields of DecoderConfig, the rest are fields of Settings.
+  """
   settings = Settings(
     prompts=8,
     prompt_width=3,
@@ -103,19 +106,22 @@ def programs(
     guard_sigmas=6.0,
   )._replace(**changes)
   mesh = make_mesh(**(shape or {}), devices=jax.devices()[:devices])
-  sizes = DecoderConfig(vocabulary=vocabulary, dtype=dtype, **SIZES)
-  model = Transformer(sizes, Layout(mesh))
+  sizes = DecoderConfig(vocabulary=vocabulary, **SIZES | (model or {}))
+  decoder = Transformer(sizes, Layout(mesh))
   made = chain(*(methods.make(n, **FIRST[n].acting) for n in names))
-  return Programs(model, made, tx or optax.adam(1e-2), settings, mesh)
+  return Programs(decoder, made, tx or optax.adam(1e-2), settings, mesh)
 
 
 def start(p: Programs, seed: int = 0):
   """A state laid out on the mesh, and the reference policy."""
-  init = functools.partial(p.init_state, params=None)
-  where = layout(jax.eval_shape(init, jax.random.key(0)), p.mesh)
-  state = jax.jit(init, out_shardings=where)(jax.random.key(seed))
-  ref = jax.tree.map(lambda x: x + 0.01, state.params)
-  return state, ref
+  init, key = p.init_state, jax.random.key(seed)
+  params = p.model.init(rng.key(key, rng.Purpose.INIT))
+  params = jax.device_put(params, shardings(params, p.mesh))
+  where = layout(jax.eval_shape(init, key, params), p.mesh)
+  state = jax.jit(init, out_shardings=where)(key, params)
+  if p.adapted:
+    return state, p.frozen(params)
+  return state, jax.tree.map(lambda x: x + 0.01, params)
 
 
 def prompts(p: Programs):

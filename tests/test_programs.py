@@ -141,8 +141,8 @@ def test_rescoring_in_float32_gives_the_sampler_s_own_statistics(plain):
 
 
 def test_rescoring_in_bfloat16_takes_the_log_probs_of_a_full_pass():
-  p = runs.programs("grpo", rescore=True, dtype="bfloat16")
-  q = runs.programs("grpo", dtype="bfloat16")
+  p = runs.programs("grpo", rescore=True, model=dict(dtype="bfloat16"))
+  q = runs.programs("grpo", model=dict(dtype="bfloat16"))
   state, ref = runs.start(p)
   scored, sampled = (x.sample(state, ref, *runs.prompts(p)) for x in (p, q))
   bare = scored.replace(stats={}, metrics={})
@@ -157,7 +157,9 @@ def test_rescoring_in_bfloat16_takes_the_log_probs_of_a_full_pass():
 def test_the_mismatch_is_the_sampler_s_whether_rescored_or_not():
   found = []
   for rescore in (True, False):
-    p = runs.programs("grpo", rescore=rescore, updates=1, dtype="bfloat16")
+    p = runs.programs(
+      "grpo", rescore=rescore, updates=1, model=dict(dtype="bfloat16")
+    )
     _, lines = runs.step(p, *runs.start(p))
     found.append((lines[0] | lines[1])["mismatch/mean"])
   assert found[0] > 1e-4
