@@ -4,23 +4,28 @@ import difflib
 import os
 
 from rlvr_jax.tasks.arithmetic import split_task, sum_task
-from rlvr_jax.tasks.base import Problem, Task, max_lengths, prompts_at
+from rlvr_jax.tasks.base import Problem, Task, each, max_lengths, prompts_at
 from rlvr_jax.tasks.encode import (
   demonstration_batch,
   encode_prompts,
   prompt_width,
   prompt_widths,
 )
+from rlvr_jax.tasks.grading import Graded, check_known, grade
 from rlvr_jax.tasks.gym import reasoning_gym_task
 from rlvr_jax.tasks.tokenizer import CharTokenizer, Tokenizer
 
 __all__ = [
   "CharTokenizer",
+  "Graded",
   "Problem",
   "Task",
   "Tokenizer",
+  "check_known",
   "demonstration_batch",
+  "each",
   "encode_prompts",
+  "grade",
   "load",
   "max_lengths",
   "prompt_width",

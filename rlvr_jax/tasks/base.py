@@ -18,6 +18,9 @@ class Problem(NamedTuple):
   index: int  # row in its split
 
 
+GradeFn = Callable[[Sequence[Problem], Sequence[str]], list[float | None]]
+
+
 @dataclasses.dataclass(frozen=True)
 class Task:
   """Problems, their tokenizer and the rules of grading.
@@ -27,8 +30,9 @@ class Task:
     train: problems to learn from.
     evaluation: problems to measure on; no prompt of it is in `train`.
     tokenizer: encodes every prompt and demonstration.
-    grade: (problem, response text) to the reward in [0, 1], or None when it
-      cannot be told. Must be quick: it runs in the training process.
+    grade: (problems, response texts) to the reward of each in [0, 1], or None
+      where it cannot be told; `each` makes one of a function of a single
+      response. Training waits for it.
     extract: (problem, response text) to the canonical answer, equal for
       responses that say the same, or None when there is no answer.
     max_prompt_length: longest prompt of both splits, tokens.
@@ -39,10 +43,23 @@ class Task:
   train: Sequence[Problem]
   evaluation: Sequence[Problem]
   tokenizer: Tokenizer
-  grade: Callable[[Problem, str], float | None]
+  grade: GradeFn
   extract: Callable[[Problem, str], str | None]
   max_prompt_length: int
   max_response_length: int
+
+
+def each(grade: Callable[[Problem, str], float | None]) -> GradeFn:
+  """Returns `Task.grade` of a function that grades a single response.
+
+  Args:
+    grade: (problem, response text) to the reward, or None when it cannot be
+      told. Must be quick: it runs in the training process, one by one.
+
+  Returns:
+    The function of a batch.
+  """
+  return lambda problems, texts: [*map(grade, problems, texts)]
 
 
 def prompts_at(seed: int, cursor: int, count: int, size: int) -> np.ndarray:

@@ -5,7 +5,7 @@ import types
 from collections.abc import Iterable
 
 from rlvr_jax.tasks import gym_entries
-from rlvr_jax.tasks.base import Task, max_lengths
+from rlvr_jax.tasks.base import Task, each, max_lengths
 from rlvr_jax.tasks.tokenizer import CharTokenizer
 
 # Their `score_answer` runs the answer through `eval` or sympy's `parse_expr`,
@@ -93,7 +93,7 @@ def reasoning_gym_task(
     train=train,
     evaluation=evaluation,
     tokenizer=tokenizer,
-    grade=grade,
+    grade=each(grade),
     extract=lambda problem, text: text.strip() or None,
     max_prompt_length=prompt_length,
     max_response_length=_response_length(dataset, max_response_length, longest),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import jax
 import numpy as np
 
-from rlvr_jax import tasks, verify
+from rlvr_jax import tasks
 from rlvr_jax.models import mesh as mesh_lib
 from rlvr_jax.training.build import Run
 from rlvr_jax.types import Array, Responses, TokenBatch
@@ -69,7 +69,7 @@ def annotate(
 
 
 def accuracy(
-  run: Run, problems: Sequence[tasks.Problem], graded: verify.Graded
+  run: Run, problems: Sequence[tasks.Problem], graded: tasks.Graded
 ) -> Accuracy:
   """How many responses of the main draw are right, problem by problem.
 

@@ -1,5 +1,1 @@
-"""Verification: from the text of a response to its reward."""
-
-from rlvr_jax.verify.grade import Graded, grade
-
-__all__ = ["Graded", "grade"]
+"""Verification: what a response answers, and whether that is right."""
