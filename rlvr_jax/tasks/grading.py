@@ -12,7 +12,6 @@ import numpy as np
 
 from rlvr_jax.tasks.base import Problem, Task
 
-
 MAX_UNKNOWN = 0.05  # share of the rewards of a step
 _EXAMPLES = (
   3  # shown, and the least number that stops a run: steps may be small
