@@ -4,7 +4,7 @@ import difflib
 import os
 
 from rlvr_jax.tasks.arithmetic import split_task, sum_task
-from rlvr_jax.tasks.base import Problem, Task, each, max_lengths, prompts_at
+from rlvr_jax.tasks.base import Problem, Task, each, max_lengths
 from rlvr_jax.tasks.encode import (
   demonstration_batch,
   encode_prompts,
@@ -13,11 +13,13 @@ from rlvr_jax.tasks.encode import (
 )
 from rlvr_jax.tasks.grading import Graded, check_known, grade
 from rlvr_jax.tasks.gym import reasoning_gym_task
+from rlvr_jax.tasks.order import Part, mixed_at, prompts_at
 from rlvr_jax.tasks.tokenizer import CharTokenizer, Tokenizer
 
 __all__ = [
   "CharTokenizer",
   "Graded",
+  "Part",
   "Problem",
   "Task",
   "Tokenizer",
@@ -28,6 +30,7 @@ __all__ = [
   "grade",
   "load",
   "max_lengths",
+  "mixed_at",
   "prompt_width",
   "prompt_widths",
   "prompts_at",

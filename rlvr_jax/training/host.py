@@ -26,7 +26,7 @@ def encoded(
     The problems of a step; i32[P, W] and bool[P, W], on the mesh.
   """
   s, train = run.programs.settings, run.task.train
-  places = tasks.prompts_at(run.config.seed, cursor, s.prompts, len(train))
+  places = run.task.training_rows(run.config.seed, cursor, s.prompts)
   problems = [train[i] for i in places]
   tokenizer, widths = run.task.tokenizer, tasks.prompt_widths(s.prompt_width)
   width = tasks.prompt_width(problems, tokenizer, widths)
