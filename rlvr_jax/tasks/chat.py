@@ -62,3 +62,18 @@ def led(messages: Sequence[Message], system: str | None) -> list[Message]:
   if not system or messages[0]["role"] == "system":
     return list(messages)
   return [Message(role="system", content=system), *messages]
+
+
+def instructed(messages: Sequence[Message], instruction: str) -> list[Message]:
+  """Returns the messages with an instruction at the end of the last one.
+
+  Args:
+    messages: at least one.
+    instruction: follows after an empty line; "" changes nothing.
+
+  Returns:
+    A new list.
+  """
+  *before, last = messages
+  content = "\n\n".join(filter(None, (last["content"], instruction)))
+  return [*before, Message(role=last["role"], content=content)]

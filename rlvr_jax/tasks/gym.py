@@ -100,6 +100,24 @@ def reasoning_gym_task(
   )
 
 
+def entries(dataset: str, size: int, seed: int) -> Iterable[gym_entries.Entry]:
+  """Returns questions with their reference answers, and no scorer.
+
+  Args:
+    dataset: name in reasoning-gym.
+    size: how many, at least 1.
+    seed: of the generator.
+
+  Raises:
+    ImportError: reasoning-gym is not installed.
+    ValueError: the dataset is unknown.
+  """
+  gym = _import_gym()
+  # Its scorer is not asked, so it executes nothing.
+  _check_dataset(dataset, True, gym.factory.DATASETS)
+  return gym.create_dataset(dataset, seed=seed, size=size)
+
+
 def _import_gym() -> types.ModuleType:
   try:
     import reasoning_gym
