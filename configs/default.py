@@ -20,6 +20,8 @@ TASK_OPTIONS = {
     train=(),  # datasets: ("a.parquet", "b.jsonl")
     evaluation=(),
     train_weights=(),  # one to each of train; () mixes all rows evenly
+    # Where rows have what; of "a|b" the first that is there.
+    columns=dict(prompt="prompt", answer="reward_model.ground_truth"),
     system="",  # message before every prompt
     instruction="",  # after every prompt
     template="chat",  # chat | plain

@@ -39,7 +39,10 @@ Found = dict[str, list[filters.Kept]]
 
 
 def _rows(specs: Iterable[str]) -> Iterator[Iterator[sources.Row]]:
-  columns = dict(pair.split("=", 1) for pair in _COLUMNS.value)
+  pairs = [pair.partition("=") for pair in _COLUMNS.value]
+  if not all(sign for _, sign, _ in pairs):
+    raise ValueError(f"--columns={_COLUMNS.value} must be field=column.")
+  columns = {field: column for field, _, column in pairs}
   for spec in specs:
     yield sources.read(spec, columns, data_dir=_TFDS.value)
 

@@ -480,6 +480,27 @@ def test_a_file_of_which_nothing_is_left_is_told_with_the_reasons(
   assert "20 dropped: is in the evaluation" in told
 
 
+def test_mathematics_is_graded_by_marked_answers_that_are_equal(
+  tokenizer, tmp_path
+):
+  pytest.importorskip("math_verify")
+  path = parquet(tmp_path / "a.parquet", [verl("Half of one?", "0.5")])
+  both = dict(train=(path,), evaluation=(path,), ngram=0)
+  task = tasks.load("files", tokenizer=tokenizer, **both)
+  texts = ["It is \\boxed{\\frac{1}{2}}", "\\boxed{2}", "0.5"]
+  graded = tasks.grade(task, task.train * 3, texts)
+  assert graded.reward.tolist() == [1, 0, 0]
+  assert graded.known.all()
+  assert graded.answers == ["1/2", "2", None]
+  path = parquet(tmp_path / "b.parquet", [verl("What?", "9" * 5000)])
+  told = message_of(
+    lambda: tasks.load(
+      "files", tokenizer=tokenizer, **both | dict(train=(path,))
+    )
+  )
+  assert "row 0: the reference answer '9999" in told and "too large" in told
+
+
 def test_a_task_of_files_needs_a_tokenizer(two):
   with pytest.raises(ValueError, match="HFTokenizer"):
     load(None, **two)
@@ -585,6 +606,15 @@ def config(two, **changes):
 
 def test_a_configuration_of_files_is_right(two):
   config_lib.check(config(two))
+
+
+def test_the_default_configuration_has_the_defaults_of_the_options(two):
+  options = tasks.FilesOptions(**two)
+  for name, value in default.TASK_OPTIONS["files"].items():
+    if name == "columns":
+      assert sources.columns_of(value) == sources.Columns()
+    elif name not in two:
+      assert value == getattr(options, name)
 
 
 @pytest.mark.parametrize(

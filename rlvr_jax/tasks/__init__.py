@@ -105,7 +105,13 @@ def load(
   return rendered(task, tokenizer, options.get("max_response_length"))
 
 
-def _files(data_dir, seed, tokenizer, style, options) -> Task:
+def _files(
+  data_dir: str | os.PathLike[str] | None,
+  seed: int,
+  tokenizer: ChatTokenizer | None,
+  style: Style | None,
+  options: dict[str, object],
+) -> Task:
   checked = FilesOptions(seed=seed, **options)
   if tokenizer is None:
     raise ValueError(

@@ -3,12 +3,12 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from rlvr_jax.tasks import records, sources
+from rlvr_jax.tasks import records, sources, styles
 
 _ALLOWED = {
   "template": ("chat", "plain"),
   "unparsable": ("error", "drop"),
-  "style": ("math",),
+  "style": tuple(styles.STYLES),
 }
 
 
