@@ -137,7 +137,7 @@ def main(argv: list[str]) -> None:
   report = filters.Report(_EXAMPLES.value)
   try:
     found = _read(report)
-  except (ImportError, ValueError) as error:
+  except (ImportError, OSError, ValueError) as error:
     sys.exit(f"error: {error}")
   print(_counts(report), _lengths(found), sep="\n\n")
   for source, kept in found.items():

@@ -82,7 +82,7 @@ STYLE = tasks.Style(
 
 
 def load(tokenizer, **options):
-  return tasks.load("files", tokenizer=tokenizer, style=STYLE, **options)
+  return tasks.load("files", tokenizer=tokenizer, grading=STYLE, **options)
 
 
 # Rows.
@@ -446,7 +446,9 @@ def test_weights_mix_files_and_without_them_all_rows_are_one(
   assert came.count("other") == 300
 
 
-def test_what_is_dropped_leaves_the_order_of_the_rest(tokenizer, tmp_path):
+def test_what_is_dropped_leaves_the_order_of_the_rest_and_is_logged(
+  tokenizer, tmp_path, caplog
+):
   good = [verl(f"What is {i} plus 1?", "1", i) for i in range(8)]
   bad = [verl("", "1", 20), verl("So? " * 99, "1", 21), verl("a?", "x", 22)]
   rows = [*good[:3], *bad, good[1], *good[3:], verl("held out?", "1", 30)]
@@ -458,6 +460,16 @@ def test_what_is_dropped_leaves_the_order_of_the_rest(tokenizer, tmp_path):
     unparsable="drop",
   )
   assert [p.id for p in task.train] == [str(i) for i in range(8)]
+  told = "\n".join(r.getMessage() for r in caplog.records)
+  assert "toy: 8 of 13 rows kept" in told
+  for count, reason in (
+    (1, filters.EMPTY),
+    (1, filters.LONG),
+    (1, filters.UNPARSABLE),
+    (1, filters.REPEATED),
+    (1, filters.HELD_OUT),
+  ):
+    assert f"{count} dropped: {reason}\n" in told
 
 
 def test_an_evaluation_file_that_repeats_its_problems_has_each_once(
@@ -485,7 +497,7 @@ def test_mathematics_is_graded_by_marked_answers_that_are_equal(
 ):
   pytest.importorskip("math_verify")
   path = parquet(tmp_path / "a.parquet", [verl("Half of one?", "0.5")])
-  both = dict(train=(path,), evaluation=(path,), ngram=0)
+  both = dict(train=(path,), evaluation=(path,), ngram=0, style="math")
   task = tasks.load("files", tokenizer=tokenizer, **both)
   texts = ["It is \\boxed{\\frac{1}{2}}", "\\boxed{2}", "0.5"]
   graded = tasks.grade(task, task.train * 3, texts)
@@ -510,7 +522,7 @@ def test_questions_of_reasoning_gym_differ_between_the_splits(tokenizer):
   pytest.importorskip("reasoning_gym")
   both = dict(train=("gym:chain_sum:30",), evaluation=("gym:chain_sum:20",))
   style = STYLE._replace(check=lambda answer: None)
-  task = tasks.load("files", tokenizer=tokenizer, style=style, **both)
+  task = tasks.load("files", tokenizer=tokenizer, grading=style, **both)
   assert not {p.prompt for p in task.train} & {
     p.prompt for p in task.evaluation
   }
@@ -554,6 +566,12 @@ def test_a_model_without_a_template_reads_the_question_itself(tmp_path):
   assert task.train == tasks.load("split", **options).train
 
 
+def test_a_generator_has_one_tokenizer(tokenizer):
+  pytest.importorskip("reasoning_gym")
+  with pytest.raises(ValueError, match="alphabet = '01' is of a tokenizer"):
+    tasks.load("gym:spell_backward", tokenizer=tokenizer, alphabet="01")
+
+
 def test_a_generator_keeps_the_room_that_it_was_given(tokenizer):
   pytest.importorskip("reasoning_gym")
   sizes = dict(size=3, evaluation_size=2, max_response_length=99)
@@ -587,6 +605,12 @@ def test_a_generator_keeps_the_room_that_it_was_given(tokenizer):
 def test_an_option_out_of_range_is_told(options, message, two):
   with pytest.raises(ValueError, match=message):
     tasks.FilesOptions(**(two | options))
+
+
+def test_a_dataset_that_would_hardly_ever_come_is_told(two):
+  both = dict(train=(*two["train"], "gym:chain_sum"), train_weights=(1, 1e-9))
+  with pytest.raises(ValueError, match="weight=1e-09.* a millionth"):
+    tasks.FilesOptions(**two | both)
 
 
 def test_a_dataset_is_named_once(two):

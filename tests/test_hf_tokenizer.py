@@ -185,6 +185,8 @@ def test_thinking_is_turned_off_where_the_template_knows_of_it(made):
     assert shut not in made["chatml"].render(USER, thinking=thinking)
   with pytest.raises(ValueError, match="thinking = True, but .* knows nothing"):
     made["gemma"].render(USER, thinking=True)
+  with pytest.raises(ValueError, match="thinking = False, but"):
+    made["chatml"].render(USER, thinking=False, template="plain")
 
 
 def test_without_a_template_the_plain_text_must_be_asked_for(made):

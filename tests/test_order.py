@@ -104,7 +104,7 @@ def test_a_task_reads_its_mixture_and_without_one_all_rows_alike():
 @pytest.mark.parametrize(
   ("parts", "message"),
   [
-    ([], "give at least one part"),
+    ([], "needs at least one part"),
     ([Part(0, 1.0), Part(3, 1.0)], r"size=0.* must have a size >= 1"),
     ([Part(3, 0.0), Part(3, 1.0)], "weight=0.0.*at least a millionth"),
     ([Part(3, 1.0), Part(3, -1.0)], "weight=-1.0"),

@@ -64,7 +64,7 @@ def load(
   data_dir: str | os.PathLike[str] | None = None,
   seed: int = 0,
   tokenizer: ChatTokenizer | None = None,
-  style: Style | None = None,
+  grading: Style | None = None,
   **options: object,
 ) -> Task:
   """Returns a task by name.
@@ -76,7 +76,7 @@ def load(
     seed: chooses the problems and which of them are held out, at least 0.
     tokenizer: of the model. None gives each task a tokenizer of characters of
       its own, but for "files", which needs one.
-    style: how "files" grades answers, in the place of its option `style`.
+    grading: how "files" grades answers; None is what its option `style` names.
     **options: further arguments of `split_task`, `sum_task` or
       `reasoning_gym_task`, or options of `FilesOptions`.
 
@@ -87,7 +87,12 @@ def load(
     ValueError: no task has this name, or an option is out of its range.
   """
   if name == _FILES:
-    return _files(data_dir, seed, tokenizer, style, options)
+    return _files(data_dir, seed, tokenizer, grading, options)
+  if tokenizer is not None and options.get("alphabet") is not None:
+    raise ValueError(
+      f"alphabet = {options['alphabet']!r} is of a tokenizer of characters, "
+      "but another tokenizer is given; leave one of the two out."
+    )
   if name.startswith(_GYM):
     dataset = name.removeprefix(_GYM)
     task = reasoning_gym_task(dataset, seed=seed, **options)
@@ -109,7 +114,7 @@ def _files(
   data_dir: str | os.PathLike[str] | None,
   seed: int,
   tokenizer: ChatTokenizer | None,
-  style: Style | None,
+  grading: Style | None,
   options: dict[str, object],
 ) -> Task:
   checked = FilesOptions(seed=seed, **options)
@@ -118,6 +123,6 @@ def _files(
       "The task 'files' needs the tokenizer of the model; give "
       "tokenizer=HFTokenizer(folder)."
     )
-  if style is None:
-    style = STYLES[checked.style]()
-  return files_task(tokenizer, checked, style, data_dir)
+  if grading is None:
+    grading = STYLES[checked.style]()
+  return files_task(tokenizer, checked, grading, data_dir)

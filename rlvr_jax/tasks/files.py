@@ -25,7 +25,7 @@ Asked = tuple[Problem, int]  # with the tokens of its prompt
 def files_task(
   tokenizer: chat.ChatTokenizer,
   options: FilesOptions,
-  style: Style,
+  grading: Style,
   data_dir: str | os.PathLike[str] | None = None,
 ) -> Task:
   """Returns the problems of datasets as a task.
@@ -36,7 +36,7 @@ def files_task(
   Args:
     tokenizer: of the model.
     options: of the task.
-    style: grades answers.
+    grading: of answers.
     data_dir: where TFDS keeps datasets; None is its own default.
 
   Returns:
@@ -52,7 +52,7 @@ def files_task(
     filters.Filter,
     render=functools.partial(render, tokenizer, options),
     count=lambda prompt: len(tokenizer.encode(prompt)),
-    check=style.check,
+    check=grading.check,
     longest=options.max_prompt,
     unparsable=options.unparsable,
   )
@@ -68,8 +68,8 @@ def files_task(
     train=_numbered(flat),
     evaluation=_numbered(evaluation),
     tokenizer=tokenizer,
-    grade=style.grade,
-    extract=style.extract,
+    grade=grading.grade,
+    extract=grading.extract,
     max_prompt_length=max(length for _, length in flat + evaluation),
     max_response_length=0,
     mixture=tuple(map(Part, sizes, options.train_weights)),
@@ -101,7 +101,7 @@ def _evaluation(
       questions[kept.row.source].append(kept.row.question)
       found.append(_asked(kept))
     _check_left(spec, len(found) - before, report)
-  logging.info("to measure on:\n%s", report)
+  _log("to measure on", report)
   return found, overlap.HeldOut(questions, options.ngram)
 
 
@@ -121,8 +121,13 @@ def _train(
   parts = [[p for p in part if next(number) not in out] for part in parts]
   for spec, part in zip(options.train, parts):
     _check_left(spec, len(part), report)
-  logging.info("to learn from:\n%s", report)
+  _log("to learn from", report)
   return parts
+
+
+def _log(purpose: str, report: filters.Report) -> None:
+  level = logging.WARNING if report.dropped else logging.INFO
+  logging.log(level, "problems %s:\n%s", purpose, report)
 
 
 def _check_left(spec: str, count: int, report: filters.Report) -> None:

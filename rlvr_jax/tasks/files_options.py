@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from rlvr_jax.tasks import records, sources, styles
+from rlvr_jax.tasks import order, records, sources, styles
 
 _ALLOWED = {
   "template": ("chat", "plain"),
@@ -97,8 +97,11 @@ def _check_weights(options: FilesOptions) -> None:
     )
   for weight in weights:
     number = isinstance(weight, int | float) and not isinstance(weight, bool)
+    # Written so that NaN is refused, too.
     if not number or not 0 < weight < float("inf"):
       raise ValueError(
         f"files: train_weights holds {weight!r}, which must be a number above "
         "0; leave a dataset that is not wanted out of train."
       )
+  if weights:
+    order.check([order.Part(1, weight) for weight in weights])

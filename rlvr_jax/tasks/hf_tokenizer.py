@@ -132,6 +132,7 @@ class HFTokenizer:
     """
     messages = chat.led(messages, system)
     if template == "plain":
+      self._check_thinking(thinking, "")
       text = chat.plain(messages)
     elif template == "chat":
       text = self._templated(messages, thinking)
@@ -162,12 +163,8 @@ class HFTokenizer:
         "into the folder."
       )
     source, options = self._tokenizer.get_chat_template(), {}
+    self._check_thinking(thinking, source)
     if thinking is not None:
-      if "thinking" not in source:
-        raise ValueError(
-          f"thinking = {thinking}, but the chat template in "
-          f"{str(self.folder)!r} knows nothing of it; leave it at None."
-        )
       options |= dict(enable_thinking=thinking, thinking=thinking)
     if "strftime_now" in source:
       if "date_string" not in source:
@@ -178,6 +175,13 @@ class HFTokenizer:
         )
       options["date_string"] = _DATE
     return options
+
+  def _check_thinking(self, thinking: bool | None, source: str) -> None:
+    if thinking is not None and "thinking" not in source:
+      raise ValueError(
+        f"thinking = {thinking}, but the template of {str(self.folder)!r} "
+        "knows nothing of it; leave it at None."
+      )
 
   def _silent_ids(self) -> frozenset[int]:
     added = self._tokenizer.added_tokens_decoder

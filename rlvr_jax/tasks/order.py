@@ -54,6 +54,25 @@ def prompts_at(
   return _shuffled(seed, np.arange(cursor, cursor + count), size, stream)
 
 
+def check(parts: Sequence[Part]) -> None:
+  """Raises if one of the parts would never, or hardly ever, come.
+
+  Raises:
+    ValueError: no parts, an empty part, or a weight that is not above 0 or less
+      than a millionth of all.
+  """
+  if not parts:
+    raise ValueError("A mixture needs at least one part.")
+  total = sum(part.weight for part in parts)
+  for part in parts:
+    # Written so that NaN is refused, too.
+    if part.size < 1 or not math.inf > part.weight * _FINEST >= total:
+      raise ValueError(
+        f"{part} of a mixture must have a size >= 1 and a finite weight of at "
+        f"least a millionth of all, {total / _FINEST:g}."
+      )
+
+
 def mixed_at(
   seed: int, cursor: int, count: int, parts: Sequence[Part]
 ) -> np.ndarray:
@@ -75,12 +94,12 @@ def mixed_at(
     Rows of the split, i64[count].
 
   Raises:
-    ValueError: no parts, an empty part, a weight that is not above 0 or less
-      than a millionth of the others, or an argument below its least value.
+    ValueError: `check` refuses the parts, or an argument is below its least
+      value.
   """
   if len(parts) == 1:
     return prompts_at(seed, cursor, count, parts[0].size)
-  _check(parts)
+  check(parts)
   if seed < 0 or cursor < 0 or count < 0:
     raise ValueError(
       f"mixed_at: seed, cursor and count = {(seed, cursor, count)} must be "
@@ -98,19 +117,6 @@ def mixed_at(
     free, number = free[~takes], (number - before)[~takes]
     start += part.size
   return rows
-
-
-def _check(parts: Sequence[Part]) -> None:
-  if not parts:
-    raise ValueError("mixed_at: give at least one part.")
-  total = sum(part.weight for part in parts)
-  for part in parts:
-    # Written so that NaN is refused, too.
-    if part.size < 1 or not math.inf > part.weight * _FINEST >= total:
-      raise ValueError(
-        f"mixed_at: {part} must have a size >= 1 and a finite weight of at "
-        f"least a millionth of all, {total / _FINEST:g}."
-      )
 
 
 def _shares(parts: Sequence[Part]) -> list[fractions.Fraction]:
