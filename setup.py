@@ -27,6 +27,7 @@ setuptools.setup(
     "optax>=0.2.5",
     "pillow",
     "orbax-checkpoint>=0.11",
+    "pyarrow",
     "tabulate",
     "tensorboardX",
     "tensorflow-datasets>=4.9.7",

@@ -13,7 +13,23 @@ from configs import common
 from rlvr_jax import methods
 
 # What differs from a task's own defaults.
-TASK_OPTIONS = {"split": dict(largest=199)}
+TASK_OPTIONS = {
+  "split": dict(largest=199),
+  # Those that have to be set, and those that often are; see docs/data.md.
+  "files": dict(
+    train=(),  # datasets: ("a.parquet", "b.jsonl")
+    evaluation=(),
+    train_weights=(),  # one to each of train; () mixes all rows evenly
+    # Where rows have what; of "a|b" the first that is there.
+    columns=dict(prompt="prompt", answer="reward_model.ground_truth"),
+    system="",  # message before every prompt
+    instruction="",  # after every prompt
+    template="chat",  # chat | plain
+    max_prompt=0,  # tokens; longer prompts are dropped, 0 drops none
+    ngram=13,  # words shared with the evaluation that drop a problem
+    unparsable="error",  # error | drop: reference answers nobody can read
+  ),
+}
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
@@ -32,7 +48,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     c[name] = common.hyper_parameters(name)
 
   c.task = dict(
-    name=task,  # split | sum | gym:<dataset>
+    name=task,  # split | sum | files | gym:<dataset>
     data_dir="",  # where TFDS keeps datasets; "" is its own default
     # Rows of the training problems that RL uses, in this order, repeated as
     # often as a step asks; () is all. The warm start uses all in any case.

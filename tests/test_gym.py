@@ -20,7 +20,7 @@ def test_a_generator_becomes_a_task(chain_sum):
   assert chain_sum.name == "gym:chain_sum"
   assert (len(chain_sum.train), len(chain_sum.evaluation)) == (40, 10)
   for row in (*chain_sum.train, *chain_sum.evaluation):
-    assert chain_sum.grade(row, row.answer) == 1
+    assert chain_sum.grade([row], [row.answer]) == [1]
     assert row.demonstrations == (row.answer,)
     assert chain_sum.extract(row, f" {row.answer}\n") == row.answer
     assert len(row.prompt) <= chain_sum.max_prompt_length
@@ -78,7 +78,8 @@ def test_scorers_that_execute_answers_are_refused_by_default():
   task = tasks.load(
     "gym:countdown", size=2, evaluation_size=1, execute_answers=True
   )
-  assert task.grade(task.train[0], task.train[0].answer) == 1
+  row = task.train[0]
+  assert task.grade([row], [row.answer]) == [1]
 
 
 def test_every_scorer_that_executes_answers_is_listed():

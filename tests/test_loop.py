@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import pathlib
 
@@ -6,7 +7,7 @@ import numpy as np
 import pytest
 
 import runs
-from rlvr_jax import rng, tasks, verify
+from rlvr_jax import rng, tasks
 from rlvr_jax.analysis import data_selection
 from rlvr_jax.training import build, host, loop, metrics, warm_start
 from rlvr_jax.training import config as config_lib
@@ -99,7 +100,7 @@ def test_accuracy_is_of_the_main_draw_and_of_what_could_be_graded(finished):
   known = np.ones(rows + 2, bool)
   known[0] = False  # a right one
   known[4:8] = False
-  graded = verify.Graded(reward, known, [])
+  graded = tasks.Graded(reward, known, [])
   found = host.accuracy(run, problems, graded)
   assert found["problems"] == list(range(c.rollout.prompts))
   assert found["right"][0] == 0 and np.isnan(found["right"][1])
@@ -213,6 +214,19 @@ def test_a_policy_that_diverges_stops_the_run_with_a_remedy(folder):
   c = config(folder, steps=8, **o)
   with pytest.raises(FloatingPointError, match="learning_rate"):
     loop.train(c, folder / "diverged")
+
+
+def test_a_step_of_unknown_rewards_stops_the_run(finished, folder, monkeypatch):
+  _, run, _ = finished
+  c = config(folder, steps=1)
+  c.warm_start.folder = str(run / "warm_start")
+  built = build.build(c)
+  task = dataclasses.replace(
+    built.task, grade=tasks.each(lambda problem, text: None)
+  )
+  monkeypatch.setattr(loop, "build", lambda config: built._replace(task=task))
+  with pytest.raises(RuntimeError, match="32 of 32 rewards of this step"):
+    loop.train(c, folder / "unknown")
 
 
 def test_a_killed_run_s_later_lines_and_its_cut_last_line_are_dropped(tmp_path):

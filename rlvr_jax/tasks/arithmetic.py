@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 
 from rlvr_jax.tasks import builders, configs
-from rlvr_jax.tasks.base import Problem, Task, max_lengths
+from rlvr_jax.tasks.base import Problem, Task, each, max_lengths
 from rlvr_jax.tasks.prepared import read
 from rlvr_jax.tasks.tokenizer import CharTokenizer
 
@@ -137,7 +137,9 @@ def _task(
 ) -> Task:
   tokenizer = CharTokenizer(ALPHABET)
   lengths = max_lengths([*train, *evaluation], tokenizer)
-  return Task(name, train, evaluation, tokenizer, grade, extract, *lengths)
+  return Task(
+    name, train, evaluation, tokenizer, each(grade), extract, *lengths
+  )
 
 
 def _full_match(pattern: re.Pattern[str], text: str) -> str | None:

@@ -1,4 +1,4 @@
-"""What a task is, in which order its problems come, and their tokens."""
+"""What a task is: problems, their tokenizer and the rules of grading."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rlvr_jax.tasks import order
 from rlvr_jax.tasks.tokenizer import Tokenizer
 
 
@@ -16,6 +17,11 @@ class Problem(NamedTuple):
   answer: str  # reference answer; "" when many are right or none is known
   demonstrations: tuple[str, ...]  # right responses; may be empty
   index: int  # row in its split
+  source: str = ""  # name of the dataset it is from; "" if there is but one
+  id: str = ""  # within its source; "" if it has none
+
+
+GradeFn = Callable[[Sequence[Problem], Sequence[str]], list[float | None]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,59 +33,55 @@ class Task:
     train: problems to learn from.
     evaluation: problems to measure on; no prompt of it is in `train`.
     tokenizer: encodes every prompt and demonstration.
-    grade: (problem, response text) to the reward in [0, 1], or None when it
-      cannot be told. Must be quick: it runs in the training process.
+    grade: (problems, response texts) to the reward of each in [0, 1], or None
+      where it cannot be told; `each` makes one of a function of a single
+      response. Training waits for it.
     extract: (problem, response text) to the canonical answer, equal for
       responses that say the same, or None when there is no answer.
     max_prompt_length: longest prompt of both splits, tokens.
-    max_response_length: room for a response, tokens, eos included.
+    max_response_length: room for a response, tokens, eos included; 0 if the
+      task cannot tell, so that the run must.
+    mixture: blocks of `train`, in order, that come in their own proportions;
+      () mixes all of it evenly.
   """
 
   name: str
   train: Sequence[Problem]
   evaluation: Sequence[Problem]
   tokenizer: Tokenizer
-  grade: Callable[[Problem, str], float | None]
+  grade: GradeFn
   extract: Callable[[Problem, str], str | None]
   max_prompt_length: int
   max_response_length: int
+  mixture: tuple[order.Part, ...] = ()
+
+  def training_rows(self, seed: int, cursor: int, count: int) -> np.ndarray:
+    """Returns which training problems come at cursor .. cursor + count - 1.
+
+    Args:
+      seed: at least 0; another seed gives another order.
+      cursor: prompts consumed so far, at least 0.
+      count: prompts wanted, at least 0.
+
+    Returns:
+      Rows of `train`, i64[count]; a pure function of the arguments, so any
+      batch size and any number of processes read one and the same order.
+    """
+    parts = self.mixture or (order.Part(len(self.train), 1.0),)
+    return order.mixed_at(seed, cursor, count, parts)
 
 
-def prompts_at(seed: int, cursor: int, count: int, size: int) -> np.ndarray:
-  """Returns which problems come at places cursor .. cursor + count - 1.
-
-  The data order as a pure function: place i of the endless order lies in epoch
-  i // size, and every epoch is its own permutation of the problems. So nothing
-  but `cursor` need be saved, and a process that wants a part of a batch asks
-  for that part.
+def each(grade: Callable[[Problem, str], float | None]) -> GradeFn:
+  """Returns `Task.grade` of a function that grades a single response.
 
   Args:
-    seed: at least 0; another seed gives another order.
-    cursor: prompts consumed so far, at least 0.
-    count: prompts wanted, at least 0.
-    size: problems in the split, at least 1.
+    grade: (problem, response text) to the reward, or None when it cannot be
+      told. Must be quick: it runs in the training process, one by one.
 
   Returns:
-    Rows of the split, i64[count], each in [0, size).
-
-  Raises:
-    ValueError: an argument is below its least value.
+    The function of a batch.
   """
-  for name, value, least in (
-    ("seed", seed, 0),
-    ("cursor", cursor, 0),
-    ("count", count, 0),
-    ("size", size, 1),
-  ):
-    if value < least:
-      raise ValueError(f"prompts_at: {name} = {value} must be >= {least}.")
-  epochs, places = np.divmod(np.arange(cursor, cursor + count), size)
-  rows = np.empty(count, np.int64)
-  for epoch in np.unique(epochs):
-    here = epochs == epoch
-    order = np.random.default_rng((seed, int(epoch))).permutation(size)
-    rows[here] = order[places[here]]
-  return rows
+  return lambda problems, texts: [*map(grade, problems, texts)]
 
 
 def max_lengths(

@@ -149,9 +149,13 @@ def _sloppy(ids, tokenizer: Tokenizer, seed: int, place: int, typos: float):
   dice = np.random.default_rng((seed, place, 2))
   if dice.random() >= typos:
     return ids
-  special = (tokenizer.pad_id, tokenizer.eos_id)
-  letters = [i for i in range(tokenizer.vocab_size) if i not in special]
-  return [*ids[:-1], letters[dice.integers(len(letters))]]
+  # Counted past the special ones: a list of all would be long for a real
+  # vocabulary.
+  special = sorted({tokenizer.pad_id, *tokenizer.stop_ids})
+  letter = int(dice.integers(tokenizer.vocab_size - len(special)))
+  for token in special:
+    letter += letter >= token
+  return [*ids[:-1], letter]
 
 
 def _check_length(what: str, text: str, length: int, width: int) -> None:

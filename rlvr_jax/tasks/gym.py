@@ -5,7 +5,7 @@ import types
 from collections.abc import Iterable
 
 from rlvr_jax.tasks import gym_entries
-from rlvr_jax.tasks.base import Task, max_lengths
+from rlvr_jax.tasks.base import Task, each, max_lengths
 from rlvr_jax.tasks.tokenizer import CharTokenizer
 
 # Their `score_answer` runs the answer through `eval` or sympy's `parse_expr`,
@@ -93,11 +93,29 @@ def reasoning_gym_task(
     train=train,
     evaluation=evaluation,
     tokenizer=tokenizer,
-    grade=grade,
+    grade=each(grade),
     extract=lambda problem, text: text.strip() or None,
     max_prompt_length=prompt_length,
     max_response_length=_response_length(dataset, max_response_length, longest),
   )
+
+
+def entries(dataset: str, size: int, seed: int) -> Iterable[gym_entries.Entry]:
+  """Returns questions with their reference answers, and no scorer.
+
+  Args:
+    dataset: name in reasoning-gym.
+    size: how many, at least 1.
+    seed: of the generator.
+
+  Raises:
+    ImportError: reasoning-gym is not installed.
+    ValueError: the dataset is unknown.
+  """
+  gym = _import_gym()
+  # Its scorer is not asked, so it executes nothing.
+  _check_dataset(dataset, True, gym.factory.DATASETS)
+  return gym.create_dataset(dataset, seed=seed, size=size)
 
 
 def _import_gym() -> types.ModuleType:

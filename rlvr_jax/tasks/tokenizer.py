@@ -6,10 +6,7 @@ from typing import Protocol
 
 
 class Tokenizer(Protocol):
-  """Text to token ids and back.
-
-  Small enough for a thin wrapper over a `transformers` tokenizer to satisfy.
-  """
+  """Text to token ids and back; called from several threads at once."""
 
   @property
   def vocab_size(self) -> int:
@@ -18,20 +15,28 @@ class Tokenizer(Protocol):
 
   @property
   def pad_id(self) -> int:
-    """Id that fills unused positions; `decode` skips it."""
+    """Id that fills unused positions; `decode` skips it.
+
+    It may be one of `stop_ids`, so only masks tell what is padding.
+    """
+    ...
+
+  @property
+  def stop_ids(self) -> tuple[int, ...]:
+    """Ids that end a response, at least one; `decode` stops before them."""
     ...
 
   @property
   def eos_id(self) -> int:
-    """Id that ends a response; `decode` stops before the first one."""
+    """The first of `stop_ids`, with which a demonstration ends."""
     ...
 
   def encode(self, text: str) -> list[int]:
-    """Returns the ids of `text`, without pad and eos."""
+    """Returns the ids of `text`; nothing is put before or after it."""
     ...
 
   def decode(self, ids: Iterable[int]) -> str:
-    """Returns the text of the ids before the first eos, pad skipped.
+    """Returns the text of the ids before the first stop id, pad skipped.
 
     Blanks at either end stay: single tokens, decoded and joined, must give the
     words of the text.
@@ -73,6 +78,11 @@ class CharTokenizer:
   def pad_id(self) -> int:
     """Always 0."""
     return 0
+
+  @property
+  def stop_ids(self) -> tuple[int, ...]:
+    """Always (1,)."""
+    return (1,)
 
   @property
   def eos_id(self) -> int:

@@ -78,7 +78,8 @@ def subset(task: tasks.Task, rows: Sequence[int]) -> tasks.Task:
       f"config.task.subset holds {wrong}, but {task.name!r} has the training "
       f"problems 0 to {size - 1}; choose among these."
     )
-  return dataclasses.replace(task, train=[task.train[row] for row in rows])
+  train = [task.train[row] for row in rows]
+  return dataclasses.replace(task, train=train, mixture=())
 
 
 def decoder_config(config: ConfigDict, vocabulary: int) -> DecoderConfig:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rlvr_jax import rng, tasks, verify
+from rlvr_jax import rng, tasks
 from rlvr_jax.analysis import answers
 from rlvr_jax.models import mesh as mesh_lib
 from rlvr_jax.models.transformer import Transformer
@@ -75,7 +75,7 @@ class Evaluator:
     )
     texts = decode(self.task, batch)[: len(problems) * how.samples]
     repeated = [p for p in problems for _ in range(how.samples)]
-    graded = verify.grade(self.task, repeated, texts)
+    graded = tasks.grade(self.task, repeated, texts)
     shape = (len(problems), how.samples)
     right = np.reshape(graded.reward >= 1, shape)
     rows = range(0, len(texts), how.samples)

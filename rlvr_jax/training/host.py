@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import jax
 import numpy as np
 
-from rlvr_jax import tasks, verify
+from rlvr_jax import tasks
 from rlvr_jax.models import mesh as mesh_lib
 from rlvr_jax.training.build import Run
 from rlvr_jax.types import Array, Responses, TokenBatch
@@ -26,7 +26,7 @@ def encoded(
     The problems of a step; i32[P, W] and bool[P, W], on the mesh.
   """
   s, train = run.programs.settings, run.task.train
-  places = tasks.prompts_at(run.config.seed, cursor, s.prompts, len(train))
+  places = run.task.training_rows(run.config.seed, cursor, s.prompts)
   problems = [train[i] for i in places]
   tokenizer, widths = run.task.tokenizer, tasks.prompt_widths(s.prompt_width)
   width = tasks.prompt_width(problems, tokenizer, widths)
@@ -69,7 +69,7 @@ def annotate(
 
 
 def accuracy(
-  run: Run, problems: Sequence[tasks.Problem], graded: verify.Graded
+  run: Run, problems: Sequence[tasks.Problem], graded: tasks.Graded
 ) -> Accuracy:
   """How many responses of the main draw are right, problem by problem.
 

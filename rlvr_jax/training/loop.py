@@ -10,7 +10,7 @@ import tqdm
 from absl import logging
 from ml_collections import ConfigDict
 
-from rlvr_jax import verify
+from rlvr_jax import tasks
 from rlvr_jax.training import config as config_lib
 from rlvr_jax.training import host, warm_start
 from rlvr_jax.training import metrics as metrics_lib
@@ -38,6 +38,7 @@ def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
   Raises:
     ValueError: the configuration is wrong, all problems listed.
     FloatingPointError: too many updates in a row were refused.
+    RuntimeError: too many rewards of a step are unknown.
   """
   config_lib.check(config, workdir)
   with config_lib.building():
@@ -174,6 +175,9 @@ def one_step(
 
   Returns:
     The next state, the numbers of the step and the accuracy of its problems.
+
+  Raises:
+    RuntimeError: too many rewards are unknown.
   """
   programs, s, watch = run.programs, run.programs.settings, Watch()
   problems, prompts = host.encoded(run, int(state.cursor))
@@ -181,7 +185,8 @@ def one_step(
   texts = decode(run.task, batch)
   watch.lap("rollout")
   asked = [problems[i] for i in programs.row_prompts()]
-  graded = verify.grade(run.task, asked, texts)
+  graded = tasks.grade(run.task, asked, texts)
+  tasks.check_known(graded, asked, texts)
   notes = host.annotate(run, batch, asked, texts, graded.answers)
   watch.lap("grade")
   batch, method, measured = programs.prepare(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Container, Iterator, Sequence
 
 from rlvr_jax import methods
 from rlvr_jax.models import mesh
+from rlvr_jax.tasks import FilesOptions
 from rlvr_jax.tasks import configs as task_configs
 from rlvr_jax.training import hyper
 from rlvr_jax.transform import LossTransform
@@ -16,7 +17,11 @@ from rlvr_jax.transform import LossTransform
 # The bounds of configs/default.py; a method with its own would ignore others.
 CLIP = 0.2
 # Tells whether a task takes its options, without loading it.
-TASKS = {"split": task_configs.split_config, "sum": task_configs.sum_config}
+TASKS = {
+  "split": task_configs.split_config,
+  "sum": task_configs.sum_config,
+  "files": FilesOptions,
+}
 
 Rule = Callable[..., Iterator[str]]
 _RULES: list[tuple[tuple[str, ...], Rule]] = []
@@ -213,6 +218,37 @@ def _task_options(name: str, options: dict, seed: int) -> Iterator[str]:
       TASKS[name](seed=seed, **options)
     except ValueError as error:
       yield f"config.task.options = {options}: {error}"
+
+
+@_reads(
+  "task.name",
+  "task.options",
+  "rollout.max_prompt",
+  "rollout.max_response",
+  "warm_start.steps",
+)
+def _files(name, options, max_prompt, max_response, warm_start):
+  if name != "files":
+    return
+  if not max_response:
+    yield (
+      "config.rollout.max_response = 0, but problems of files do not tell how "
+      "long a response may be; set it, in tokens."
+    )
+  longest = options.get("max_prompt", 0)
+  if max_prompt and not (
+    isinstance(longest, int) and 0 < longest <= max_prompt
+  ):
+    yield (
+      f"config.rollout.max_prompt = {max_prompt}, but prompts may be longer "
+      f"with config.task.options.max_prompt = {longest!r}; set that to "
+      f"{max_prompt} or fewer tokens, and longer prompts are dropped."
+    )
+  if warm_start:
+    yield (
+      f"config.warm_start.steps = {warm_start}, but files have no "
+      "demonstrations; set it to 0."
+    )
 
 
 @_reads("mesh.data", "mesh.fsdp", "mesh.tensor")

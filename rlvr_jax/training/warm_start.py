@@ -120,7 +120,7 @@ def train(
   bar = tqdm.trange(how.steps, desc="warm start", disable=not config.progress)
   for number in bar:
     cursor = number * how.batch
-    places = tasks.prompts_at(config.seed, cursor, how.batch, len(task.train))
+    places = task.training_rows(config.seed, cursor, how.batch)
     rows = tasks.demonstration_batch(
       [task.train[i] for i in places],
       task.tokenizer,

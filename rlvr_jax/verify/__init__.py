@@ -1,5 +1,10 @@
-"""Verification: from the text of a response to its reward."""
+"""Verification: what a response answers, and whether that is right.
 
-from rlvr_jax.verify.grade import Graded, grade
+Knows texts only: problems, tasks and rewards come later.
+"""
 
-__all__ = ["Graded", "grade"]
+from rlvr_jax.verify import canonical, extract
+from rlvr_jax.verify.maths import MathVerifier
+from rlvr_jax.verify.pool import Pool
+
+__all__ = ["MathVerifier", "Pool", "canonical", "extract"]

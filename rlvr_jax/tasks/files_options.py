@@ -1,0 +1,107 @@
+"""Options of the task "files", checked before a row is read."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from rlvr_jax.tasks import order, records, sources, styles
+
+_ALLOWED = {
+  "template": ("chat", "plain"),
+  "unparsable": ("error", "drop"),
+  "style": tuple(styles.STYLES),
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FilesOptions:
+  """Options of the task "files".
+
+  Attributes:
+    train: datasets to learn from, at least one: paths of .parquet and .jsonl
+      files, and whatever else `records.read` reads.
+    evaluation: datasets to measure on, at least one.
+    train_weights: how often the problems of each dataset in `train` come,
+      relative to one another, above 0; () mixes all problems evenly.
+    columns: where rows have what, by field of `sources.Columns`; for all
+      datasets.
+    system: content of a system message before every prompt; "" for none.
+    instruction: added to every last message after an empty line; "" for none.
+    thinking: turns the model's thinking on or off; None leaves it.
+    template: "chat" for the tokenizer's own, "plain" for the bare text.
+    max_prompt: tokens; longer prompts are dropped, 0 drops none.
+    ngram: words; problems that share a run of so many with the evaluation are
+      dropped from training. 0 looks for none.
+    unparsable: "error" or "drop": what to do with a reference answer that the
+      verifier cannot read.
+    style: how answers are graded: "math".
+    seed: chooses the questions of reasoning-gym, at least 0.
+
+  Raises:
+    ValueError: an option is out of its range, or a file is not there.
+  """
+
+  train: Sequence[str]
+  evaluation: Sequence[str]
+  train_weights: Sequence[float] = ()
+  columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
+  system: str = ""
+  instruction: str = ""
+  thinking: bool | None = None
+  template: str = "chat"
+  max_prompt: int = 0
+  ngram: int = 13
+  unparsable: str = "error"
+  style: str = "math"
+  seed: int = 0
+
+  def __post_init__(self):
+    _check_datasets("train", self.train)
+    _check_datasets("evaluation", self.evaluation)
+    _check_weights(self)
+    sources.columns_of(self.columns)
+    for name, allowed in _ALLOWED.items():
+      if getattr(self, name) not in allowed:
+        raise ValueError(
+          f"files: {name} = {getattr(self, name)!r} must be one of "
+          f"{list(allowed)}."
+        )
+    for name in ("max_prompt", "ngram", "seed"):
+      if getattr(self, name) < 0:
+        raise ValueError(f"files: {name} = {getattr(self, name)} must be >= 0.")
+
+
+def _check_datasets(name: str, specs: object) -> None:
+  if not isinstance(specs, tuple | list) or not specs:
+    raise ValueError(
+      f"files: {name} = {specs!r} must be a tuple of at least one dataset, for "
+      f'example {name}=("problems.parquet",).'
+    )
+  for spec in specs:
+    if not isinstance(spec, str):
+      raise ValueError(f"files: {name} holds {spec!r}, which is no path.")
+    records.check(spec)
+  twice = sorted({spec for spec in specs if specs.count(spec) > 1})
+  if twice:
+    raise ValueError(
+      f"files: {name} holds {twice} more than once; give a dataset a larger "
+      "weight in train_weights instead."
+    )
+
+
+def _check_weights(options: FilesOptions) -> None:
+  weights, train = options.train_weights, options.train
+  if weights and len(weights) != len(train):
+    raise ValueError(
+      f"files: train_weights = {weights} has {len(weights)} entries for "
+      f"{len(train)} datasets; give one to each, or none."
+    )
+  for weight in weights:
+    number = isinstance(weight, int | float) and not isinstance(weight, bool)
+    # Written so that NaN is refused, too.
+    if not number or not 0 < weight < float("inf"):
+      raise ValueError(
+        f"files: train_weights holds {weight!r}, which must be a number above "
+        "0; leave a dataset that is not wanted out of train."
+      )
+  if weights:
+    order.check([order.Part(1, weight) for weight in weights])

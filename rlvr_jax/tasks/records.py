@@ -1,0 +1,161 @@
+"""Reads records, one at a time, of the formats that datasets come in."""
+
+import json
+import pathlib
+import re
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from rlvr_jax.tasks import gym
+
+Record = Mapping[str, object]
+
+_TFDS, _GYM = "tfds:", "gym:"
+_TFDS_FORM = re.compile(r"tfds:[^:]+(:[0-9.]+)?/[^/:]+")
+_GYM_FORM = re.compile(r"gym:[^:]+(:[1-9][0-9]*)?")
+# Rows of a parquet file that are in memory at once.
+_BATCH = 1024
+_GYM_SIZE = 1000
+
+
+class Records(NamedTuple):
+  """A dataset that has been opened."""
+
+  name: str  # for rows that do not say where they are from
+  rows: Iterator[tuple[str, Record]]  # where it stands, for messages; the row
+
+
+def read(spec: str, data_dir: str | None = None, seed: int = 0) -> Records:
+  """Opens a dataset.
+
+  Args:
+    spec: path of a .parquet or .jsonl file; "tfds:name:version/split" or
+      "tfds:name/config:version/split" for a dataset that TFDS has prepared as
+      array_record; "gym:dataset" or "gym:dataset:size" for questions of
+      reasoning-gym, 1000 if no size is given.
+    data_dir: where TFDS keeps datasets; None is its own default.
+    seed: of reasoning-gym.
+
+  Returns:
+    The name and the rows. Files are read as the rows are asked for.
+
+  Raises:
+    ValueError: there is no such dataset, or it cannot be read; while rows are
+      read, too.
+    ImportError: reasoning-gym is not installed.
+  """
+  check(spec)
+  if spec.startswith(_TFDS):
+    return _tfds(spec, data_dir)
+  if spec.startswith(_GYM):
+    return _gym(spec, seed)
+  path = pathlib.Path(spec)
+  return Records(path.stem, _READERS[path.suffix](path))
+
+
+def check(spec: str) -> None:
+  """Raises if there is no such file, or `spec` has no form of `read`.
+
+  Raises:
+    ValueError: it has none.
+  """
+  if spec.startswith(_TFDS):
+    allowed = _TFDS_FORM.fullmatch(spec)
+  elif spec.startswith(_GYM):
+    allowed = _GYM_FORM.fullmatch(spec)
+  else:
+    allowed = pathlib.Path(spec).suffix in _READERS
+  if not allowed:
+    raise ValueError(
+      f"{spec!r} is no dataset; allowed are files that end in .parquet or "
+      '.jsonl, "tfds:name:version/split", "gym:dataset" and "gym:dataset:size".'
+    )
+  if not spec.startswith((_TFDS, _GYM)) and not pathlib.Path(spec).is_file():
+    raise ValueError(f"There is no file {spec!r}; check the path.")
+
+
+def _parquet(path: pathlib.Path) -> Iterator[tuple[str, Record]]:
+  number = 0
+  try:
+    with pq.ParquetFile(path) as file:
+      for batch in file.iter_batches(_BATCH):
+        for record in batch.to_pylist():
+          yield f"{path}, row {number}", record
+          number += 1
+  except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    raise ValueError(
+      f"{path}: cannot be read as parquet after {number} rows ({error}); it "
+      "may be cut short: get the file anew."
+    ) from error
+
+
+def _jsonl(path: pathlib.Path) -> Iterator[tuple[str, Record]]:
+  with path.open("rb") as file:  # Decoded by line, so that a line is named.
+    for number, line in enumerate(file, 1):
+      place = f"{path}, line {number}"
+      if line.strip():
+        yield place, _json(place, line)
+
+
+def _json(place: str, line: bytes) -> Record:
+  try:
+    record = json.loads(line.decode("utf-8-sig"))
+  except UnicodeDecodeError as error:
+    raise ValueError(
+      f"{place}: not UTF-8 ({error}); convert the file, for example with iconv."
+    ) from error
+  except (ValueError, RecursionError) as error:
+    raise ValueError(
+      f"{place}: not JSON ({error}): {line[:80]!r}; write one object to a line."
+    ) from error
+  if not isinstance(record, dict):
+    raise ValueError(f"{place}: {record!r:.80} must be an object.")
+  return record
+
+
+def _tfds(spec: str, data_dir: str | None) -> Records:
+  import tensorflow_datasets as tfds
+
+  name, _, split = spec.removeprefix(_TFDS).rpartition("/")
+  try:
+    # From the files alone: no code of the dataset, no network.
+    builder = tfds.core.read_only_builder.builder_from_files(
+      name, data_dir=data_dir
+    )
+    source = builder.as_data_source(split=split)
+  # TFDS raises what it likes, also for names that are no names.
+  except Exception as error:
+    raise ValueError(
+      f"{spec!r} cannot be read: {error} Write tfds:name:version/split, and "
+      'prepare the dataset with file_format="array_record".'
+    ) from error
+  rows = ((f"{spec}, row {i}", _python(source[i])) for i in range(len(source)))
+  return Records(builder.name, rows)
+
+
+def _python(value: object) -> object:
+  """What TFDS gives, as JSON would hold it."""
+  if isinstance(value, Mapping):
+    return {key: _python(each) for key, each in value.items()}
+  if isinstance(value, bytes):
+    return value.decode()
+  if isinstance(value, np.ndarray | np.generic):
+    return _python(value.tolist())
+  return [_python(each) for each in value] if isinstance(value, list) else value
+
+
+def _gym(spec: str, seed: int) -> Records:
+  name, _, size = spec.removeprefix(_GYM).partition(":")
+  entries = gym.entries(name, int(size or _GYM_SIZE), seed)
+  rows = (
+    (f"{spec}, question {i}", dict(prompt=e["question"], answer=e["answer"]))
+    for i, e in enumerate(entries)
+  )
+  return Records(name, rows)
+
+
+_READERS = {".parquet": _parquet, ".jsonl": _jsonl}

@@ -1,0 +1,187 @@
+"""Rows of datasets in one form: a conversation and its reference answer."""
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from rlvr_jax.tasks import chat, records
+
+_MISSING = object()
+
+
+class Columns(NamedTuple):
+  """Where a row has what; the defaults are those of verl.
+
+  A name with dots goes into nested fields. Of several names with "|" between
+  them the first that a row has counts: "question|problem".
+  """
+
+  prompt: str = "prompt"  # text, or messages
+  answer: str = "reward_model.ground_truth"  # the reference
+  source: str = "data_source"
+  id: str = "extra_info.index"
+
+
+# What rows of reasoning-gym have.
+_GYM = Columns(answer="answer")
+
+
+class Row(NamedTuple):
+  """One problem as a dataset has it."""
+
+  messages: tuple[chat.Message, ...]  # the last is to be answered
+  answer: str
+  source: str  # name of the dataset
+  id: str  # within its source
+  place: str  # where it stands, for messages
+
+  @property
+  def question(self) -> str:
+    """All that is said, without the roles."""
+    return chat.plain(self.messages)
+
+
+def columns_of(given: Mapping[str, str]) -> Columns:
+  """Returns the columns with those given in their place.
+
+  Args:
+    given: by field of `Columns`.
+
+  Raises:
+    ValueError: no such field, or a name that is no text.
+  """
+  for field, name in given.items():
+    if field not in Columns._fields:
+      raise ValueError(
+        f"columns has {field!r}; allowed are {list(Columns._fields)}."
+      )
+    if not isinstance(name, str) or not name:
+      raise ValueError(f"columns[{field!r}] = {name!r} must name a column.")
+  return Columns(**given)
+
+
+def read(
+  spec: str,
+  columns: Mapping[str, str] | None = None,
+  *,
+  data_dir: str | None = None,
+  seed: int = 0,
+) -> Iterator[Row]:
+  """Yields the rows of a dataset, in its order.
+
+  Args:
+    spec: of `records.read`.
+    columns: by field of `Columns`; what is missing is as in verl's files. Not
+      used by "gym:".
+    data_dir: where TFDS keeps datasets; None is its own default.
+    seed: of reasoning-gym.
+
+  Yields:
+    Rows. Where a dataset has no column of names or of ids, they are the name
+    of the dataset and the number of the row; but columns that were asked for
+    must be there.
+
+  Raises:
+    ValueError: the dataset or one of its rows cannot be read, or has no rows.
+    ImportError: reasoning-gym is not installed.
+  """
+  found = records.read(spec, data_dir, seed)
+  given = {} if spec.startswith("gym:") else dict(columns or {})
+  names = _GYM if spec.startswith("gym:") else columns_of(given)
+  number = -1
+  for number, (place, record) in enumerate(found.rows):
+    known = dict(source=found.name, id=str(number))
+    known = {k: v for k, v in known.items() if k not in given}
+    yield _row(place, record, names, known)
+  if number < 0:
+    raise ValueError(f"{spec!r} has no rows; leave it out.")
+
+
+def _row(
+  place: str, record: records.Record, columns: Columns, known: dict[str, str]
+) -> Row:
+  values = {}
+  for field, name in columns._asdict().items():
+    value = _first(record, name)
+    if value is _MISSING:
+      value = known.get(field, _MISSING)
+    if value is _MISSING:
+      raise ValueError(
+        f"{place}: nothing under {name!r}; it has {_names(record)}. Say where "
+        f'the {field} is: columns=dict({field}="...").'
+      )
+    values[field] = value
+  messages = _messages(place, values.pop("prompt"))
+  texts = {field: _text(place, field, v) for field, v in values.items()}
+  return Row(messages, **texts, place=place)
+
+
+def _first(record: records.Record, names: str) -> object:
+  """The value under the first of the names that is there and not None."""
+  for name in names.split("|"):
+    value = _at(record, name)
+    if value is not None:
+      return value
+  return _MISSING
+
+
+def _at(record: records.Record, name: str) -> object:
+  value = record.get(name)  # A column may have a dot in its own name.
+  if value is None:
+    value = record
+    for part in name.split("."):
+      value = value.get(part) if isinstance(value, dict) else None
+  return value
+
+
+def _names(record: records.Record) -> list[str]:
+  """The fields of a record, nested ones with dots."""
+  names = []
+  for name, value in record.items():
+    nested = value if isinstance(value, dict) else {}
+    names += [f"{name}.{inner}" for inner in nested] or [name]
+  return names
+
+
+def _messages(place: str, prompt: object) -> tuple[chat.Message, ...]:
+  if isinstance(prompt, str):
+    prompt = [dict(role="user", content=prompt)]
+  if not isinstance(prompt, list) or not prompt:
+    raise ValueError(
+      f"{place}: the prompt {prompt!r:.80} must be text or a list of messages."
+    )
+  for message in prompt:
+    role = message.get("role") if isinstance(message, dict) else None
+    if role not in chat.ROLES or not isinstance(message.get("content"), str):
+      raise ValueError(
+        f"{place}: the message {message!r:.80} must have a role of "
+        f"{list(chat.ROLES)} and its content as text."
+      )
+    _encodable(place, message["content"])
+  if prompt[-1]["role"] != "user":
+    raise ValueError(
+      f"{place}: the last message is of the {prompt[-1]['role']}, but a "
+      "response answers the user; drop what follows the user's last message."
+    )
+  return tuple(
+    chat.Message(role=m["role"], content=m["content"]) for m in prompt
+  )
+
+
+def _text(place: str, field: str, value: object) -> str:
+  number = isinstance(value, int | float) and not isinstance(value, bool)
+  if not isinstance(value, str) and not number:
+    raise ValueError(
+      f"{place}: the {field} {value!r:.80} must be text or a number."
+    )
+  return _encodable(place, str(value))
+
+
+def _encodable(place: str, text: str) -> str:
+  try:
+    text.encode()
+  except UnicodeEncodeError as error:
+    raise ValueError(
+      f"{place}: {text[error.start]!r} in {text!r:.80} is half a character; "
+      "mend the text."
+    ) from error
+  return text

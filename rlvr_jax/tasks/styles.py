@@ -1,0 +1,38 @@
+"""Ways of grading the answers of datasets, by name."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from rlvr_jax import verify
+from rlvr_jax.tasks.base import GradeFn, Problem
+from rlvr_jax.tasks.filters import Check
+
+
+class Style(NamedTuple):
+  """A way of grading answers."""
+
+  grade: GradeFn
+  extract: Callable[[Problem, str], str | None]
+  check: Check  # of reference answers
+
+
+def math() -> Style:
+  """Mathematics: 1 for an answer that is marked and equal, else 0.
+
+  Raises:
+    ImportError: math-verify is not installed.
+  """
+  verifier = verify.MathVerifier()
+
+  def grade(
+    problems: Sequence[Problem], texts: Sequence[str]
+  ) -> list[float | None]:
+    references = [problem.answer for problem in problems]
+    verdicts = verifier.verify(references, texts)
+    return [None if right is None else float(right) for right in verdicts]
+
+  extract = lambda problem, text: verifier.extract(text)
+  return Style(grade, extract, verifier.check_reference)
+
+
+STYLES: dict[str, Callable[[], Style]] = {"math": math}

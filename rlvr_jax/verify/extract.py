@@ -1,0 +1,82 @@
+r"""Finds the answer that a response gives.
+
+A response says where its answer is; the first of these marks that it has
+decides, the later ones are not looked at:
+
+1. the last `\boxed{...}`;
+2. the last line with "Answer: ..." on it;
+3. the last "#### number", the mark of GSM8K.
+
+A lenient extractor takes the last number of a response without any mark. That
+is a guess: a policy can be right by it without having meant to answer.
+"""
+
+import collections
+import re
+from collections.abc import Callable
+
+# Characters at the end of a response that are read: whoever answers and then
+# goes on for longer has not ended with an answer.
+TAIL = 4096
+
+_BOX = "\\boxed"
+_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)  # skips the braces of sets: \{ \}
+_LINE = re.compile(r"answer\**[ \t]*:([^\n]*)", re.IGNORECASE | re.ASCII)
+_HASHES = re.compile(r"####[ \t]*(-?\$?\.?[0-9][0-9,.]*%?)")
+_NUMBER = re.compile(
+  r"(?:(?<![\w)}\]])-)?"  # not the minus of a difference
+  r"(?:[0-9]+(?:,[0-9]{3}(?![0-9]))*(?:\.[0-9]+)?|\.[0-9]+)"
+  r"(?:/[0-9]+)?%?"
+)
+
+
+def answer(text: str, strict: bool = True) -> str | None:
+  r"""Returns the answer of a response as it is written there.
+
+  Args:
+    text: the response. Where it closes a thinking tag, only what follows the
+      last `</think>` counts; a tag that stays open has no answer behind it.
+    strict: demand a mark; else fall back on the last number.
+
+  Returns:
+    The answer without outer spaces, never empty; None where there is none. The
+    last box decides alone: empty or unclosed, it is no answer.
+  """
+  text = text.rpartition("</think>")[2]
+  if "<think>" in text:
+    return None
+  tail = text[-TAIL:]
+  for find in _MARKS if strict else (*_MARKS, _last(_NUMBER, 0)):
+    found = find(tail)
+    if found is not None:
+      return found.strip() or None
+  return None
+
+
+def _boxed(text: str) -> str | None:
+  """What the last box holds; "" if it is not closed, None if there is none."""
+  start = text.rfind(_BOX + "{")
+  if start < 0:
+    return None
+  start += len(_BOX)
+  depth = 0
+  for brace in _BRACE.finditer(text, start):
+    depth += {"{": 1, "}": -1}.get(brace[0], 0)
+    if depth == 0:
+      return text[start + 1 : brace.start()]
+  return ""
+
+
+def _last(
+  pattern: re.Pattern[str], group: int = 1
+) -> Callable[[str], str | None]:
+  """A function that returns the last match of a pattern in a text."""
+
+  def find(text: str) -> str | None:
+    last = collections.deque(pattern.finditer(text), maxlen=1)
+    return last[0][group].strip("* \t") if last else None
+
+  return find
+
+
+_MARKS = (_boxed, _last(_LINE), _last(_HASHES))
