@@ -44,6 +44,13 @@ class Ends(NamedTuple):
   pad: int
 
 
+class Numbers(NamedTuple):
+  """Which prompts and samples a batch holds; the dice are made of these."""
+
+  prompt: Array  # u32[P] or i32[P]
+  first_sample: Array  # i32[P]; the rows of a prompt count on from it
+
+
 class Record(NamedTuple):
   """What was sampled so far; [P, G, T] unless said otherwise."""
 
@@ -69,6 +76,7 @@ def rollout(
   ends: Ends,
   needs: tuple[Need, ...] = (),
   window: int = 128,
+  numbers: Numbers | None = None,
 ) -> TokenBatch:
   """Samples every draw of a step. Pure; jit it with the counts static.
 
@@ -84,6 +92,8 @@ def rollout(
     needs: of the methods; those of `recorded` are recorded.
     window: attention reads the response cache in stages of this many
       positions, so early tokens do not pay for the longest response.
+    numbers: of prompts and samples, for batches that are parts of something
+      larger; None counts both from 0.
 
   Returns:
     A TokenBatch with the rows of all draws one after the other, each in
@@ -91,6 +101,9 @@ def rollout(
   """
   hidden, cache = model.prefill(params, prompts, prompt_mask)
   needs = recorded(needs)
+  if numbers is None:
+    places = jnp.arange(prompts.shape[0])
+    numbers = Numbers(places, jnp.zeros_like(places))
   blocks = []
   first_group = 0
   for number, draw in enumerate(draws):
@@ -99,7 +112,8 @@ def rollout(
       cache.keys[:, :count], cache.values[:, :count], cache.valid[:count]
     )
     start = _start(model, hidden[:count], draw.per_prompt, length, ends, needs)
-    keys = _row_keys(rng.named(key, draw.name), count, draw.per_prompt)
+    own = Numbers(*(x[:count] for x in numbers))
+    keys = _row_keys(rng.named(key, draw.name), own, draw.per_prompt)
     record = _sample(
       params, start, part, keys, draw, model, ends, needs, window
     )
@@ -110,10 +124,10 @@ def rollout(
   return jax.tree.map(lambda *x: jnp.concatenate(x), *blocks)
 
 
-def _row_keys(key: Array, prompts: int, per_prompt: int) -> Array:
+def _row_keys(key: Array, numbers: Numbers, per_prompt: int) -> Array:
   fold = jax.vmap(jax.random.fold_in, in_axes=(None, 0))
-  by_prompt = fold(key, jnp.arange(prompts))
-  return jax.vmap(fold, in_axes=(0, None))(by_prompt, jnp.arange(per_prompt))
+  samples = numbers.first_sample[:, None] + jnp.arange(per_prompt)
+  return jax.vmap(fold)(fold(key, numbers.prompt), samples)
 
 
 def _start(model, hidden, per_prompt, length, ends, needs) -> Record:
