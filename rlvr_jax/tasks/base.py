@@ -16,6 +16,8 @@ class Problem(NamedTuple):
   answer: str  # reference answer; "" when many are right or none is known
   demonstrations: tuple[str, ...]  # right responses; may be empty
   index: int  # row in its split
+  source: str = ""  # name of the dataset it is from; "" if there is but one
+  id: str = ""  # within its source; "" if it has none
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,12 +9,13 @@ import optax
 from ml_collections import ConfigDict
 
 from rlvr_jax import tasks
+from rlvr_jax.evaluation.examiner import Examiner, How
 from rlvr_jax.kernels.sharded import Layout
 from rlvr_jax.models import mesh as mesh_lib
 from rlvr_jax.models.decoder import DecoderConfig, Transformer
 from rlvr_jax.sampling import sampler
 from rlvr_jax.training import config as config_lib
-from rlvr_jax.training.evaluate import Evaluation, Evaluator
+from rlvr_jax.training.evaluate import Evaluator
 from rlvr_jax.training.programs import Programs, Settings
 from rlvr_jax.types import Draw
 
@@ -92,10 +93,9 @@ def build(config: ConfigDict) -> Run:
   chain = config_lib.build_chain(config)
   programs = Programs(model, chain, optimizer(config), settings, mesh)
   _check_rows(config, programs)
-  e = config.evaluation
-  widths = (settings.prompt_width, settings.length)
-  how = Evaluation(e.samples, tuple(e.ks), e.temperature, *widths)
-  evaluator = Evaluator(task, model, how, mesh)
+  e, widths = config.evaluation, (settings.prompt_width,)
+  how = How(e.samples, settings.length, widths, e.temperature)
+  evaluator = Evaluator(Examiner(task, model, how, mesh), e.ks)
   key = jax.random.key(config.seed)
   return Run(config, task, whole, programs, evaluator, mesh, key)
 
