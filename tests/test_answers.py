@@ -171,9 +171,7 @@ def test_a_problem_may_have_fewer_samples_than_another():
 
 @pytest.mark.parametrize("figure", [answers.maj_at_k, answers.distinct_right])
 def test_answers_and_verdicts_of_other_shapes_are_refused(figure):
-  with pytest.raises(
-    ValueError, match="problem 1 has 2 answers and 1 ve"
-  ):
+  with pytest.raises(ValueError, match="problem 1 has 2 answers and 1 ve"):
     figure([["1"], ["1", "2"]], [[True], [True]])
   with pytest.raises(ValueError, match="holds 2 problems, `right` 1"):
     figure([["1"], ["2"]], [[True]])

@@ -6,6 +6,8 @@ import pathlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
+FILE = "records.jsonl"
+
 Header = Mapping[str, object]  # settings that decided the samples
 
 
@@ -44,8 +46,8 @@ class Log:
   """The file of an evaluation, which may be killed at any moment.
 
   Args:
-    path: of the file; made with its folder when missing. A last line that a
-      kill cut short is dropped.
+    path: of the file; made with its folder when missing, and made anew when
+      it holds no record. A last line that a kill cut short is dropped.
     header: of this evaluation.
 
   Attributes:
@@ -58,8 +60,9 @@ class Log:
   def __init__(self, path: str | os.PathLike, header: Header):
     path, header = pathlib.Path(path), json.loads(json.dumps(header))
     self.records: list[Record] = []
-    if path.exists() and b"\n" in path.read_bytes():
+    if path.exists() and path.read_bytes().count(b"\n"):
       held, self.records = read(path)
+    if self.records:
       _check_same(path, held, header)
       _drop_cut_line(path)
       self._file = path.open("a")

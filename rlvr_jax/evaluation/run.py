@@ -1,7 +1,5 @@
 """One evaluation in a folder: killed at any moment, it goes on where it was."""
 
-import os
-import pathlib
 import zlib
 
 import jax
@@ -10,10 +8,8 @@ import tqdm
 from rlvr_jax import rng, tasks
 from rlvr_jax.evaluation import examiner as examiner_lib
 from rlvr_jax.evaluation.examiner import Examiner
-from rlvr_jax.evaluation.records import Header, Log, Record
+from rlvr_jax.evaluation.records import Log, Record
 from rlvr_jax.types import PyTree
-
-RECORDS = "records.jsonl"
 
 
 class Evaluation:
@@ -21,23 +17,18 @@ class Evaluation:
 
   Args:
     examiner: that asks.
-    header: settings that decide the samples; a folder that holds records of
-      other settings is refused.
-    folder: where the records are; made when missing.
+    log: where records go; problems that it holds are done.
 
   Raises:
-    ValueError: the folder holds another evaluation, or two problems have one
-      name.
+    ValueError: two problems have one name, or the log holds one that the task
+      does not.
   """
 
-  def __init__(
-    self, examiner: Examiner, header: Header, folder: str | os.PathLike
-  ):
-    self._examiner = examiner
+  def __init__(self, examiner: Examiner, log: Log):
+    self._examiner, self._log = examiner, log
     self._problems = list(examiner.task.evaluation)
     self._names = _names(examiner.task)
-    self._log = Log(pathlib.Path(folder) / RECORDS, header)
-    self._done = {self._place(record) for record in self._log.records}
+    self._done = {self._place(record) for record in log.records}
 
   def run(
     self, params: PyTree, seed: int, progress: bool = False
@@ -66,7 +57,6 @@ class Evaluation:
           self._log.append(record)
         records += completed
         bar.update(len(completed))
-    self._log.close()
     return records
 
   def _place(self, record: Record) -> int:
