@@ -38,15 +38,7 @@ def batches(
   Returns:
     Batches, widest first, so that what does not fit in memory fails at once;
     pieces of a problem follow each other.
-
-  Raises:
-    ValueError: `rows` is above 0 and below `parts`.
   """
-  if 0 < rows < parts:
-    raise ValueError(
-      f"rows = {rows} must be at least {parts}, one for each of the devices "
-      "that rows are split over, or 0 for no limit."
-    )
   per_prompt = _divisor(samples, rows // parts if rows else samples)
   found = []
   for width in sorted(set(widths), reverse=True):

@@ -54,6 +54,9 @@ class Examiner:
     model: the decoder.
     how: to ask.
     mesh: that the parameters are on.
+
+  Raises:
+    ValueError: `how.rows` is not 0 and fewer than the devices of rows.
   """
 
   def __init__(
@@ -64,6 +67,12 @@ class Examiner:
     mesh: jax.sharding.Mesh,
   ):
     self.task, self.how, self.mesh = task, how, mesh
+    parts = mesh_lib.row_parts(mesh)
+    if 0 < how.rows < parts:
+      raise ValueError(
+        f"rows = {how.rows} must be at least {parts}, one for each of the "
+        "devices that rows are split over, or 0 for no limit."
+      )
     ends = sampler.Ends(task.tokenizer.eos_id, task.tokenizer.pad_id)
     sample = functools.partial(
       _responses, how=how, model=model, length=how.length, ends=ends

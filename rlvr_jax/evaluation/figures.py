@@ -35,9 +35,20 @@ Row = dict[str, Figure]
 _NOTHING = Figure(np.nan, np.nan, np.nan, 0)
 
 
-def default_ks(samples: int) -> tuple[int, ...]:
-  """The powers of two up to the number of samples."""
-  return tuple(2**i for i in range(samples.bit_length()))
+def samples(records: Sequence[Record]) -> int:
+  """The samples of a problem, known and unknown.
+
+  Raises:
+    ValueError: there are no records.
+  """
+  if not records:
+    raise ValueError("there are no records; evaluate at least one problem.")
+  return len(records[0].right)
+
+
+def default_ks(count: int) -> tuple[int, ...]:
+  """The powers of two up to a number of samples."""
+  return tuple(2**i for i in range(count.bit_length()))
 
 
 def per_problem(records: Sequence[Record], ks: Sequence[int]) -> Values:
@@ -56,7 +67,8 @@ def per_problem(records: Sequence[Record], ks: Sequence[int]) -> Values:
   Raises:
     ValueError: no records, or a k outside [1, n].
   """
-  samples = _samples(records, ks)
+  count = samples(records)
+  _check_ks(ks, count)
   graded = [_graded(r) for r in records]
   known = np.array([len(g) for g in graded])
   right = np.array([sum(verdict for _, verdict in g) for g in graded])
@@ -69,8 +81,8 @@ def per_problem(records: Sequence[Record], ks: Sequence[int]) -> Values:
   said = [[answer for answer, _ in g] for g in graded]
   verdicts = [[verdict for _, verdict in g] for g in graded]
   for name, figure, *of in (
-    (f"avg@{samples}", answers.avg_at_k, verdicts),
-    (f"maj@{samples}", answers.maj_at_k, said, verdicts),
+    (f"avg@{count}", answers.avg_at_k, verdicts),
+    (f"maj@{count}", answers.maj_at_k, said, verdicts),
     ("distinct", answers.distinct, said),
     ("distinct_right", answers.distinct_right, said, verdicts),
     ("answer_entropy", answers.answer_entropy, said),
@@ -78,7 +90,7 @@ def per_problem(records: Sequence[Record], ks: Sequence[int]) -> Values:
     values[name] = _where(known > 0, figure, *of)
   mean = lambda field: np.array([np.mean(getattr(r, field)) for r in records])
   values |= {name: mean(name) for name in ("tokens", "truncated", "entropy")}
-  return values | {"unknown": 1 - known / samples}
+  return values | {"unknown": 1 - known / count}
 
 
 def table(
@@ -159,14 +171,10 @@ def _where(
   return values
 
 
-def _samples(records: Sequence[Record], ks: Sequence[int]) -> int:
-  if not records:
-    raise ValueError("there are no records; evaluate at least one problem.")
-  samples = len(records[0].answers)
-  wrong = [k for k in ks if not 1 <= k <= samples]
+def _check_ks(ks: Sequence[int], count: int) -> None:
+  wrong = [k for k in ks if not 1 <= k <= count]
   if wrong:
     raise ValueError(
-      f"k = {wrong} must lie in [1, {samples}], the samples of a problem; draw "
+      f"k = {wrong} must lie in [1, {count}], the samples of a problem; draw "
       "more samples or ask for a smaller k."
     )
-  return samples

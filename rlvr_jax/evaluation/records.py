@@ -51,6 +51,7 @@ class Log:
     header: of this evaluation.
 
   Attributes:
+    header: as it stands in the file.
     records: those that the file held, in its order.
 
   Raises:
@@ -58,18 +59,19 @@ class Log:
   """
 
   def __init__(self, path: str | os.PathLike, header: Header):
-    path, header = pathlib.Path(path), json.loads(json.dumps(header))
+    path = pathlib.Path(path)
+    self.header: Header = json.loads(json.dumps(header))
     self.records: list[Record] = []
     if path.exists() and path.read_bytes().count(b"\n"):
       held, self.records = read(path)
     if self.records:
-      _check_same(path, held, header)
+      _check_same(path, held, self.header)
       _drop_cut_line(path)
       self._file = path.open("a")
     else:
       path.parent.mkdir(parents=True, exist_ok=True)
       self._file = path.open("w")
-      self._write(header)
+      self._write(self.header)
 
   def append(self, record: Record) -> None:
     """Writes one problem, so that a kill after it cannot lose it."""
