@@ -12,7 +12,10 @@ setuptools.setup(
   license="Apache-2.0",
   python_requires=">=3.11",
   packages=setuptools.find_packages(include=["rlvr_jax", "rlvr_jax.*"]),
-  package_data={"rlvr_jax.report": ["*.html"]},
+  package_data={
+    "rlvr_jax.report": ["*.html"],
+    "rlvr_jax.evaluation": ["*.html"],
+  },
   install_requires=[
     "absl-py",
     "array_record",

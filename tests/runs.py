@@ -92,7 +92,7 @@ def programs(
     prompts=8,
     prompt_width=3,
     length=6,
-    ends=sampler.Ends(1, 0),
+    ends=sampler.Ends((1,), 0),
     main=Draw("main", 4),
     updates=2,
     slices=1,

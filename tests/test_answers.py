@@ -160,29 +160,23 @@ def test_an_interval_of_nothing_or_of_an_odd_level_is_refused():
     answers.bootstrap_interval(np.ones(3), seed=0, level=95)
 
 
-def test_the_summary_names_and_values_fit_the_samples():
-  rows = [["1", "2", "2", None], ["7", "7", "7", "8"]]
-  right = np.array([[1, 0, 0, 0], [1, 1, 1, 0]], bool)
-  summary = answers.summarise(rows, right, ks=[4, 2])
-  assert summary["eval/avg@4"] == 0.5
-  assert summary["eval/pass@1"] == pytest.approx(0.5)
-  assert summary["eval/pass@2"] == pytest.approx((0.5 + 1) / 2)
-  assert summary["eval/pass@4"] == 1.0
-  assert summary["eval/maj@4"] == 0.5
-  assert summary["eval/distinct_right"] == 1.0
-  ends = {f"eval/{n}" for n in ("pass@1", "pass@4", "distinct_right")}
-  assert {k for k in summary if k.endswith(("_low", "_high"))} == {
-    name + end for name in ends for end in ("_low", "_high")
-  }
-  for name in ends:
-    assert summary[f"{name}_low"] <= summary[name] <= summary[f"{name}_high"]
+def test_a_problem_may_have_fewer_samples_than_another():
+  rows = [["1", "2", "2", None], ["7"]]
+  right = [[True, False, False, False], [True]]
+  np.testing.assert_array_equal(answers.avg_at_k(right), [1 / 4, 1])
+  np.testing.assert_array_equal(answers.maj_at_k(rows, right), [0, 1])
+  np.testing.assert_array_equal(answers.distinct(rows), [2, 1])
+  np.testing.assert_array_equal(answers.distinct_right(rows, right), [1, 1])
 
 
-def test_answers_and_verdicts_of_other_shapes_are_refused():
-  with pytest.raises(ValueError, match="2 problems with .* samples"):
-    answers.summarise([["1"], ["1", "2"]], np.ones((2, 2), bool), ks=[1])
-  with pytest.raises(ValueError, match="pass .problems, samples., not empty"):
-    answers.summarise([], np.ones((0, 4), bool), ks=[1])
+@pytest.mark.parametrize("figure", [answers.maj_at_k, answers.distinct_right])
+def test_answers_and_verdicts_of_other_shapes_are_refused(figure):
+  with pytest.raises(ValueError, match="problem 1 has 2 answers and 1 ve"):
+    figure([["1"], ["1", "2"]], [[True], [True]])
+  with pytest.raises(ValueError, match="holds 2 problems, `right` 1"):
+    figure([["1"], ["2"]], [[True]])
+  with pytest.raises(ValueError, match="problem 0 has 0 answers"):
+    figure([[]], [[]])
 
 
 counts = st.tuples(*[st.integers(0, 500)] * 4)

@@ -587,7 +587,8 @@ def test_a_generator_keeps_the_room_that_it_was_given(tokenizer):
 @pytest.mark.parametrize(
   ("options", "message"),
   [
-    (dict(train=()), r"train = \(\) must be a tuple of at least one dataset"),
+    (dict(train="a"), r"train = 'a' must be a tuple of at least 0 datasets"),
+    (dict(evaluation=()), r"evaluation = \(\) must be a tuple of at least 1"),
     (dict(train="a.parquet"), "train = 'a.parquet' must be a tuple"),
     (dict(evaluation=(3,)), "evaluation holds 3, which is no path"),
     (dict(train=("no.jsonl",)), "There is no file 'no.jsonl'"),

@@ -18,7 +18,7 @@ MODEL = Transformer(
     hidden=24,
   )
 )  # fmt: skip
-ENDS = sampler.Ends(eos=1, pad=0)
+ENDS = sampler.Ends(stops=(1,), pad=0)
 PROMPTS = jax.random.randint(jax.random.key(2), (4, 3), 2, 12)
 VALID = jnp.arange(3) >= jnp.array([0, 1, 2, 0])[:, None]
 LENGTH = 10
@@ -48,9 +48,10 @@ def compiled(draws, length, window):
 MAIN = (Draw("main", 6),)
 
 
-def sample(draws=MAIN, prompts=PROMPTS, valid=VALID, seed=0, window=128):
+def sample(draws=MAIN, rows=slice(None), seed=0, window=128, **more):
   run = compiled(draws, LENGTH, window)
-  return run(params(), prompts, valid, key=jax.random.key(seed))
+  arrays = {"prompts": PROMPTS[rows], "prompt_mask": VALID[rows]} | more
+  return run(params(), **arrays, key=jax.random.key(seed))
 
 
 def rescored(batch):
@@ -150,7 +151,7 @@ def test_the_temperature_of_a_row_changes_no_other_row():
 
 def test_a_response_ends_with_its_end_and_the_end_counts():
   batch = sample((Draw("main", 32),))
-  ended = np.asarray((batch.response == ENDS.eos) & batch.mask)
+  ended = np.asarray((batch.response == ENDS.stops[0]) & batch.mask)
   assert ended.any()
   for row, mask, end in zip(batch.response, batch.mask, ended):
     length = int(mask.sum())
@@ -174,11 +175,25 @@ def test_a_row_does_not_depend_on_the_other_prompts(kept):
 
 def test_a_row_does_not_depend_on_how_many_rows_there_are():
   whole = sample()
-  fewer_prompts = sample(prompts=PROMPTS[:2], valid=VALID[:2])
+  fewer_prompts = sample(rows=slice(2))
   np.testing.assert_array_equal(whole.tokens[:12], fewer_prompts.tokens)
   fewer_samples = sample((Draw("main", 2),))
   rows = np.arange(24).reshape(4, 6)[:, :2].reshape(-1)
   np.testing.assert_array_equal(whole.tokens[rows], fewer_samples.tokens)
+
+
+def test_a_numbered_row_is_that_of_the_batch_with_all_rows():
+  whole = np.asarray(sample().tokens).reshape(4, 6, -1)
+  counted = sampler.Numbers(jnp.arange(4), jnp.zeros(4, jnp.int32))
+  np.testing.assert_array_equal(
+    whole.reshape(24, -1), sample(numbers=counted).tokens
+  )
+  # Prompts 3, 1 and 3 again: samples 4 and 5, 0 and 1, 2 and 3 of them.
+  prompts, first = np.array([3, 1, 3]), np.array([4, 0, 2])
+  numbers = sampler.Numbers(jnp.asarray(prompts), jnp.asarray(first))
+  part = sample((Draw("main", 2),), rows=prompts, numbers=numbers)
+  want = whole[prompts[:, None], first[:, None] + np.arange(2)]
+  np.testing.assert_array_equal(want.reshape(6, -1), part.tokens)
 
 
 def test_a_further_draw_changes_no_row_of_the_main_draw():

@@ -1,9 +1,9 @@
 """Evaluation figures from several sampled answers per problem.
 
-Every function returns one value per problem (float64[Q]); `summarise` takes
-the means and the intervals. An answer is the text that the verifier extracted
-in normal form, so equal answers are equal strings; `None` means that no answer
-was found. Q problems, n samples each.
+Every figure is one value per problem (float64[Q]); `bootstrap_interval` tells
+how far their mean can be trusted. An answer is the text that the verifier
+extracted in normal form, so equal answers are equal strings; `None` means that
+no answer was found. Q problems, n samples each; n may differ between problems.
 """
 
 from collections import Counter
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 Answers = Sequence[Sequence[str | None]]
+Verdicts = Sequence[Sequence[bool]]  # right or not; bool[Q, n] is one
 
 
 def pass_at_k(n: int | np.ndarray, c: np.ndarray, k: int) -> np.ndarray:
@@ -62,12 +63,12 @@ def _check_counts(n: np.ndarray, c: np.ndarray, k: int) -> None:
     )
 
 
-def avg_at_k(right: np.ndarray) -> np.ndarray:
-  """Returns the share of right samples: bool[Q, n] to float64[Q]."""
-  return np.asarray(right, np.float64).mean(axis=1)
+def avg_at_k(right: Verdicts) -> np.ndarray:
+  """Returns the share of right samples, float64[Q], of Q times n verdicts."""
+  return np.array([np.mean(r) for r in right], np.float64)
 
 
-def maj_at_k(answers: Answers, right: np.ndarray) -> np.ndarray:
+def maj_at_k(answers: Answers, right: Verdicts) -> np.ndarray:
   """Returns whether the majority vote over all n samples is right.
 
   Tied answers share the vote: the value is the mean over the tied answers, the
@@ -76,7 +77,7 @@ def maj_at_k(answers: Answers, right: np.ndarray) -> np.ndarray:
 
   Args:
     answers: Q lists of n extracted answers.
-    right: bool[Q, n] verdict of each sample. Where equal answers were graded
+    right: Q lists of n verdicts. Where equal answers were graded
       differently, the answer counts with the mean of its verdicts.
 
   Returns:
@@ -85,11 +86,11 @@ def maj_at_k(answers: Answers, right: np.ndarray) -> np.ndarray:
   Raises:
     ValueError: shapes that do not fit.
   """
-  right = _checked(answers, right)
+  _check_verdicts(answers, right)
   return np.array([_vote(a, r) for a, r in zip(answers, right)])
 
 
-def _vote(answers: Sequence[str | None], right: np.ndarray) -> float:
+def _vote(answers: Sequence[str | None], right: Sequence[bool]) -> float:
   votes = Counter(a for a in answers if a is not None) or Counter(answers)
   most = max(votes.values())
   winners = [a for a, count in votes.items() if count == most]
@@ -121,7 +122,19 @@ def _entropy(counts: Sequence[int]) -> float:
   return float(abs((p * np.log(p)).sum()))
 
 
-def distinct_right(answers: Answers, right: np.ndarray) -> np.ndarray:
+def distinct(answers: Answers) -> np.ndarray:
+  """Returns how many different answers each problem's samples hold.
+
+  Args:
+    answers: Q lists of n extracted answers; `None` is not an answer.
+
+  Returns:
+    float64[Q], 0 where nothing was answered.
+  """
+  return np.array([len({*a} - {None}) for a in answers], np.float64)
+
+
+def distinct_right(answers: Answers, right: Verdicts) -> np.ndarray:
   """Returns how many different right answers each problem's samples hold.
 
   Above 1 only where a problem has several right answers; there it tells
@@ -129,7 +142,7 @@ def distinct_right(answers: Answers, right: np.ndarray) -> np.ndarray:
 
   Args:
     answers: Q lists of n extracted answers; `None` is not an answer.
-    right: bool[Q, n] verdict of each sample.
+    right: Q lists of n verdicts.
 
   Returns:
     float64[Q], 0 where no sample is right.
@@ -137,9 +150,31 @@ def distinct_right(answers: Answers, right: np.ndarray) -> np.ndarray:
   Raises:
     ValueError: shapes that do not fit.
   """
-  right = _checked(answers, right)
-  found = ({a for a, r in zip(*q) if r} - {None} for q in zip(answers, right))
-  return np.array([len(f) for f in found], np.float64)
+  _check_verdicts(answers, right)
+  return distinct([[a for a, r in zip(*q) if r] for q in zip(answers, right)])
+
+
+def bootstrap_means(
+  values: np.ndarray, seed: int, draws: int = 1000
+) -> np.ndarray:
+  """Returns means over problems drawn with replacement.
+
+  Args:
+    values: float[Q] one figure per problem.
+    seed: seed of a generator of its own; the global one is not touched.
+    draws: resamples, at least 1.
+
+  Returns:
+    float64[draws].
+
+  Raises:
+    ValueError: no problems.
+  """
+  values = np.asarray(values, np.float64)
+  if not values.size:
+    raise ValueError("`values` is empty; an interval needs one problem.")
+  rng = np.random.default_rng(seed)
+  return values[rng.integers(values.size, size=(draws, values.size))].mean(1)
 
 
 def bootstrap_interval(
@@ -151,7 +186,7 @@ def bootstrap_interval(
 
   Args:
     values: float[Q] one figure per problem.
-    seed: seed of a generator of its own; the global one is not touched.
+    seed: of the resamples.
     level: share of the bootstrap means inside the interval, in (0, 1).
     draws: bootstrap resamples, at least 1.
 
@@ -161,61 +196,37 @@ def bootstrap_interval(
   Raises:
     ValueError: no problems, or `level` outside (0, 1).
   """
-  values = np.asarray(values, np.float64)
-  if not values.size:
-    raise ValueError("`values` is empty; an interval needs one problem.")
+  return interval(bootstrap_means(values, seed, draws), level)
+
+
+def interval(means: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+  """Returns the middle part of bootstrap means.
+
+  Args:
+    means: float[draws].
+    level: share of the means inside, in (0, 1).
+
+  Returns:
+    (low, high).
+
+  Raises:
+    ValueError: `level` outside (0, 1).
+  """
   if not 0 < level < 1:
     raise ValueError(f"`level` = {level} must lie in (0, 1), e.g. 0.95.")
-  rng = np.random.default_rng(seed)
-  means = values[rng.integers(values.size, size=(draws, values.size))].mean(1)
   low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
   return float(low), float(high)
 
 
-def summarise(
-  answers: Answers, right: np.ndarray, ks: Sequence[int], seed: int = 0
-) -> dict[str, float]:
-  """Returns the means over problems under the names that a run logs.
-
-  Args:
-    answers: Q lists of n extracted answers.
-    right: bool[Q, n] verdict of each sample.
-    ks: the k of each pass@k, 1 <= k <= n; pass@1 is always given.
-    seed: seed of the bootstrap.
-
-  Returns:
-    `eval/pass@<k>` for each k, `eval/avg@<n>`, `eval/maj@<n>`,
-    `eval/distinct_right`, `eval/answer_entropy` (nats); for pass@1, the largest
-    k and distinct_right also the ends of a 95 % interval over problems,
-    `..._low` and `..._high`.
-
-  Raises:
-    ValueError: shapes that do not fit, or a k above n.
-  """
-  right = _checked(answers, right)
-  n, ks = right.shape[1], sorted({1, *ks})
-  values = {f"pass@{k}": pass_at_k(n, right.sum(axis=1), k) for k in ks}
-  values[f"avg@{n}"] = avg_at_k(right)
-  values[f"maj@{n}"] = maj_at_k(answers, right)
-  values["distinct_right"] = distinct_right(answers, right)
-  values["answer_entropy"] = answer_entropy(answers)
-  result = {f"eval/{name}": float(v.mean()) for name, v in values.items()}
-  for name in ("pass@1", f"pass@{ks[-1]}", "distinct_right"):
-    low, high = bootstrap_interval(values[name], seed)
-    result |= {f"eval/{name}_low": low, f"eval/{name}_high": high}
-  return result
-
-
-def _checked(answers: Answers, right: np.ndarray) -> np.ndarray:
-  right = np.asarray(right, bool)
-  rows = sorted({len(a) for a in answers})
-  if right.ndim != 2 or right.size == 0:
+def _check_verdicts(answers: Answers, right: Verdicts) -> None:
+  if len(answers) != len(right):
     raise ValueError(
-      f"`right` has shape {right.shape}; pass [problems, samples], not empty."
+      f"`answers` holds {len(answers)} problems, `right` {len(right)}; pass "
+      "one list of each per problem."
     )
-  if len(answers) != right.shape[0] or rows != [right.shape[1]]:
-    raise ValueError(
-      f"`answers` holds {len(answers)} problems with {rows} samples, `right` "
-      f"has shape {right.shape}; pass one answer (or None) per verdict."
-    )
-  return right
+  for q, (said, verdicts) in enumerate(zip(answers, right)):
+    if not 0 < len(said) == len(verdicts):
+      raise ValueError(
+        f"problem {q} has {len(said)} answers and {len(verdicts)} verdicts; "
+        "pass one answer (or None) per verdict, at least one."
+      )

@@ -1,15 +1,11 @@
 """Writes one self-contained page about one run or several side by side."""
 
-import base64
-import importlib.resources
-import json
 import pathlib
 from collections.abc import Sequence
 
-import jinja2
 import tabulate
 
-from rlvr_jax.report import plots, style
+from rlvr_jax.report import plots, style, template
 from rlvr_jax.report.alarms import alarms
 from rlvr_jax.report.runs import Run
 from rlvr_jax.report.summary import summary_rows, summary_text
@@ -55,16 +51,8 @@ def _page(
   main: Sequence[plots.Plot],
   small: Sequence[plots.Plot],
 ) -> str:
-  environment = jinja2.Environment(
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-  )
-  environment.filters["data_uri"] = _data_uri
-  environment.filters["config"] = lambda c: json.dumps(c, indent=2)
-  source = importlib.resources.files("rlvr_jax.report") / "report.html"
-  return environment.from_string(source.read_text(encoding="utf-8")).render(
+  return template.render(
+    "report.html",
     title=title,
     runs=runs,
     colours=style.colours(run.label for run in runs),
@@ -73,7 +61,3 @@ def _page(
     main=main,
     small=small,
   )
-
-
-def _data_uri(png: bytes) -> str:
-  return "data:image/png;base64," + base64.b64encode(png).decode("ascii")

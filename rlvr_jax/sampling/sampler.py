@@ -39,10 +39,21 @@ def recorded(needs: Iterable[Need]) -> tuple[Need, ...]:
 
 
 class Ends(NamedTuple):
-  """Tokens with a meaning: `eos` ends a response, `pad` fills what is left."""
+  """Tokens with a meaning: `stops` end a response, `pad` fills what is left."""
 
-  eos: int
+  stops: tuple[int, ...]
   pad: int
+
+  def stops_at(self, token: Array) -> Array:
+    """Bool of i32[...]: whether a token ends its response."""
+    return jnp.isin(token, jnp.array(self.stops))
+
+
+class Numbers(NamedTuple):
+  """Which prompts and samples a batch holds; the dice are made of these."""
+
+  prompt: Array  # u32[P] or i32[P]
+  first_sample: Array  # i32[P]; the rows of a prompt count on from it
 
 
 class Record(NamedTuple):
@@ -70,6 +81,7 @@ def rollout(
   ends: Ends,
   needs: tuple[Need, ...] = (),
   window: int = 128,
+  numbers: Numbers | None = None,
 ) -> TokenBatch:
   """Samples every draw of a step. Pure; jit it with the counts static.
 
@@ -85,6 +97,8 @@ def rollout(
     needs: of the methods; those of `recorded` are recorded.
     window: attention reads the response cache in stages of this many
       positions, so early tokens do not pay for the longest response.
+    numbers: of prompts and samples, for batches that are parts of something
+      larger; None counts both from 0.
 
   Returns:
     A TokenBatch with the rows of all draws one after the other, each in
@@ -92,6 +106,9 @@ def rollout(
   """
   hidden, cache = model.prefill(params, prompts, prompt_mask)
   needs = recorded(needs)
+  if numbers is None:
+    places = jnp.arange(prompts.shape[0])
+    numbers = Numbers(places, jnp.zeros_like(places))
   blocks = []
   first_group = 0
   for number, draw in enumerate(draws):
@@ -100,7 +117,8 @@ def rollout(
       cache.keys[:, :count], cache.values[:, :count], cache.valid[:count]
     )
     start = _start(model, hidden[:count], draw.per_prompt, length, ends, needs)
-    keys = _row_keys(rng.named(key, draw.name), count, draw.per_prompt)
+    own = Numbers(*(x[:count] for x in numbers))
+    keys = _row_keys(rng.named(key, draw.name), own, draw.per_prompt)
     record = _sample(
       params, start, part, keys, draw, model, ends, needs, window
     )
@@ -111,10 +129,10 @@ def rollout(
   return jax.tree.map(lambda *x: jnp.concatenate(x), *blocks)
 
 
-def _row_keys(key: Array, prompts: int, per_prompt: int) -> Array:
+def _row_keys(key: Array, numbers: Numbers, per_prompt: int) -> Array:
   fold = jax.vmap(jax.random.fold_in, in_axes=(None, 0))
-  by_prompt = fold(key, jnp.arange(prompts))
-  return jax.vmap(fold, in_axes=(0, None))(by_prompt, jnp.arange(per_prompt))
+  samples = numbers.first_sample[:, None] + jnp.arange(per_prompt)
+  return jax.vmap(fold)(fold(key, numbers.prompt), samples)
 
 
 def _start(model, hidden, per_prompt, length, ends, needs) -> Record:
@@ -186,7 +204,7 @@ def _emit(params, record, keys, draw, model, ends, needs) -> Record:
       record.sample_logp, sampled - jax.nn.logsumexp(cut, axis=-1)
     ),
     stats={k: put(old, found[k]) for k, old in record.stats.items()},
-    done=record.done | (token.reshape(rows) == ends.eos),
+    done=record.done | ends.stops_at(token.reshape(rows)),
     position=record.position + 1,
   )
 

@@ -19,6 +19,7 @@ class Problem(NamedTuple):
   index: int  # row in its split
   source: str = ""  # name of the dataset it is from; "" if there is but one
   id: str = ""  # within its source; "" if it has none
+  question: str = ""  # what a person reads; "" if that is the prompt
 
 
 GradeFn = Callable[[Sequence[Problem], Sequence[str]], list[float | None]]

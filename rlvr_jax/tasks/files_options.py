@@ -17,8 +17,8 @@ class FilesOptions:
   """Options of the task "files".
 
   Attributes:
-    train: datasets to learn from, at least one: paths of .parquet and .jsonl
-      files, and whatever else `records.read` reads.
+    train: datasets to learn from: paths of .parquet and .jsonl files, and
+      whatever else `records.read` reads; () to measure alone.
     evaluation: datasets to measure on, at least one.
     train_weights: how often the problems of each dataset in `train` come,
       relative to one another, above 0; () mixes all problems evenly.
@@ -40,7 +40,7 @@ class FilesOptions:
     ValueError: an option is out of its range, or a file is not there.
   """
 
-  train: Sequence[str]
+  train: Sequence[str] = ()
   evaluation: Sequence[str]
   train_weights: Sequence[float] = ()
   columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -55,8 +55,8 @@ class FilesOptions:
   seed: int = 0
 
   def __post_init__(self):
-    _check_datasets("train", self.train)
-    _check_datasets("evaluation", self.evaluation)
+    _check_datasets("train", self.train, least=0)
+    _check_datasets("evaluation", self.evaluation, least=1)
     _check_weights(self)
     sources.columns_of(self.columns)
     for name, allowed in _ALLOWED.items():
@@ -70,10 +70,10 @@ class FilesOptions:
         raise ValueError(f"files: {name} = {getattr(self, name)} must be >= 0.")
 
 
-def _check_datasets(name: str, specs: object) -> None:
-  if not isinstance(specs, tuple | list) or not specs:
+def _check_datasets(name: str, specs: object, least: int) -> None:
+  if not isinstance(specs, tuple | list) or len(specs) < least:
     raise ValueError(
-      f"files: {name} = {specs!r} must be a tuple of at least one dataset, for "
+      f"files: {name} = {specs!r} must be a tuple of at least {least} datasets, for "
       f'example {name}=("problems.parquet",).'
     )
   for spec in specs:

@@ -9,6 +9,7 @@ import optax
 from ml_collections import ConfigDict
 
 from rlvr_jax import tasks
+from rlvr_jax.evaluation.examiner import Examiner, How
 from rlvr_jax.kernels.sharded import Layout
 from rlvr_jax.models import hf
 from rlvr_jax.models import mesh as mesh_lib
@@ -17,7 +18,7 @@ from rlvr_jax.models.transformer import Transformer
 from rlvr_jax.sampling import sampler
 from rlvr_jax.training import config as config_lib
 from rlvr_jax.training import precision
-from rlvr_jax.training.evaluate import Evaluation, Evaluator
+from rlvr_jax.training.evaluate import Evaluator
 from rlvr_jax.training.programs import Programs, Settings
 from rlvr_jax.types import Draw
 
@@ -110,8 +111,10 @@ def _check_vocabulary(tokens: int, rows: int, folder: str) -> None:
 def build(config: ConfigDict) -> Run:
   """Builds task, model and programs. Allocates no weights."""
   mesh = mesh_lib.make_mesh(**config.mesh)
+  folder = config.model.folder
   whole = tasks.load(
     config.task.name,
+    tokenizer=tasks.HFTokenizer(folder) if folder else None,
     data_dir=config.task.data_dir or None,
     seed=config.seed,
     **config.task.options,
@@ -123,10 +126,9 @@ def build(config: ConfigDict) -> Run:
   chain = config_lib.build_chain(config)
   programs = Programs(model, chain, optimizer(config), settings, mesh)
   _check_rows(config, programs)
-  e = config.evaluation
-  widths = (settings.prompt_width, settings.length)
-  how = Evaluation(e.samples, tuple(e.ks), e.temperature, *widths)
-  evaluator = Evaluator(task, model, how, mesh)
+  e, widths = config.evaluation, (settings.prompt_width,)
+  how = How(e.samples, settings.length, widths, e.temperature)
+  evaluator = Evaluator(Examiner(task, model, how, mesh), e.ks)
   key = jax.random.key(config.seed)
   return Run(config, task, whole, programs, evaluator, mesh, key)
 
@@ -169,7 +171,7 @@ def _settings(config: ConfigDict, task: tasks.Task) -> Settings:
     prompts=r.prompts,
     prompt_width=r.max_prompt or task.max_prompt_length,
     length=r.max_response or task.max_response_length,
-    ends=sampler.Ends(task.tokenizer.eos_id, task.tokenizer.pad_id),
+    ends=sampler.Ends(task.tokenizer.stop_ids, task.tokenizer.pad_id),
     main=main,
     updates=u.updates,
     slices=u.slices,

@@ -1,7 +1,8 @@
 """Runs a command line so that a mistake of the user is one clear message."""
 
+import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from absl import app, flags, logging
 
@@ -28,12 +29,27 @@ def run(main: Callable[[], None]) -> None:
   app.run(guarded, flags_parser=_parse)
 
 
+@contextlib.contextmanager
+def mistakes() -> Iterator[None]:
+  """Makes errors of reading what the user named a ConfigError.
+
+  Only opening and loading belong inside: an error of a computation keeps its
+  traceback.
+  """
+  try:
+    yield
+  except (ImportError, OSError, ValueError) as error:
+    raise ConfigError(str(error)) from error
+
+
 def _parse(argv: list[str]) -> list[str]:
   """The flags; config files run here and may raise, too."""
+  has_config = "config" in flags.FLAGS
   try:
     left = flags.FLAGS(argv)
-    # A file that is not there is told only when a field is read.
-    _ = flags.FLAGS["config"].value.seed
+    if has_config:
+      # A file that is not there is told only when a field is read.
+      _ = flags.FLAGS["config"].value.seed
     return left
   except (
     flags.Error,
@@ -44,9 +60,10 @@ def _parse(argv: list[str]) -> list[str]:
     ValueError,
   ) as error:
     given = " ".join(argv[1:])
+    fields = ", configs/default.py every field with its range"
     _stop(
       f"cannot use {given}\n{_told(error)}\n"
-      "--help lists the flags, configs/default.py every field with its range."
+      f"--help lists the flags{fields if has_config else ''}."
     )
 
 

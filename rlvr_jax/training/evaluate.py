@@ -1,57 +1,23 @@
-"""Evaluation: sample every held-out problem several times and count."""
+"""Evaluation during training: the figures of a policy on unseen problems."""
 
-import functools
-from typing import NamedTuple
+from collections.abc import Sequence
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-
-from rlvr_jax import rng, tasks
-from rlvr_jax.analysis import answers
-from rlvr_jax.models import mesh as mesh_lib
-from rlvr_jax.models.transformer import Transformer
-from rlvr_jax.sampling import sampler
-from rlvr_jax.types import Array, Draw, PyTree, TokenBatch
-
-
-class Evaluation(NamedTuple):
-  """How to evaluate."""
-
-  samples: int  # per problem
-  ks: tuple[int, ...]  # of pass@k
-  temperature: float
-  prompt_width: int
-  length: int
-
-
-def decode(task: tasks.Task, batch: TokenBatch) -> list[str]:
-  """The text of every row's response."""
-  return [task.tokenizer.decode(row) for row in np.asarray(batch.response)]
+from rlvr_jax import rng
+from rlvr_jax.evaluation import figures
+from rlvr_jax.evaluation.examiner import Examiner
+from rlvr_jax.types import Array, PyTree
 
 
 class Evaluator:
-  """Figures of a policy on the evaluation split of a task."""
+  """Figures of a policy on the evaluation split of a task.
 
-  def __init__(
-    self,
-    task: tasks.Task,
-    model: Transformer,
-    how: Evaluation,
-    mesh: jax.sharding.Mesh,
-  ):
-    self.task, self.how, self.mesh = task, how, mesh
-    ends = sampler.Ends(task.tokenizer.eos_id, task.tokenizer.pad_id)
-    draw = Draw("evaluate", how.samples, temperature=how.temperature)
-    self._sample = jax.jit(
-      functools.partial(
-        sampler.rollout,
-        draws=(draw,),
-        model=model,
-        length=how.length,
-        ends=ends,
-      )
-    )
+  Args:
+    examiner: that asks.
+    ks: of pass@k.
+  """
+
+  def __init__(self, examiner: Examiner, ks: Sequence[int]):
+    self.examiner, self.ks = examiner, ks
 
   def __call__(self, params: PyTree, key: Array, step: int) -> dict[str, float]:
     """Samples and grades; the dice depend on the key and the step alone.
@@ -62,29 +28,26 @@ class Evaluator:
       step: of the run.
 
     Returns:
-      Numbers named `eval/...`.
+      `eval/pass@<k>` for each k, `eval/avg@<n>`, `eval/maj@<n>`,
+      `eval/distinct_right`, `eval/answer_entropy` (nats); for pass@1, the
+      largest k and distinct_right also the ends of a 95 % interval over
+      problems, `..._low` and `..._high`.
     """
-    how, problems = self.how, list(self.task.evaluation)
-    prompts = tasks.encode_prompts(
-      problems, self.task.tokenizer, how.prompt_width
-    )
-    batch = self._sample(
-      params,
-      *(_padded(x, self.mesh) for x in prompts),
-      key=rng.key(key, rng.Purpose.EVALUATE, step),
-    )
-    texts = decode(self.task, batch)[: len(problems) * how.samples]
-    repeated = [p for p in problems for _ in range(how.samples)]
-    graded = tasks.grade(self.task, repeated, texts)
-    shape = (len(problems), how.samples)
-    right = np.reshape(graded.reward >= 1, shape)
-    rows = range(0, len(texts), how.samples)
-    said = [graded.answers[i : i + how.samples] for i in rows]
-    return answers.summarise(said, right, how.ks)
-
-
-def _padded(x: np.ndarray, mesh: jax.sharding.Mesh) -> Array:
-  """X on the mesh, its rows repeated at the end until the devices fit."""
-  extra = -len(x) % mesh_lib.row_parts(mesh)
-  x = np.concatenate([x, x[np.arange(extra) % len(x)]])
-  return jax.device_put(jnp.asarray(x), mesh_lib.by_row(mesh))
+    problems = list(self.examiner.task.evaluation)
+    key = rng.key(key, rng.Purpose.EVALUATE, step)
+    numbers = range(len(problems))
+    batches = self.examiner.records(params, key, problems, numbers)
+    records = [record for batch in batches for record in batch]
+    row = figures.row(figures.per_problem(records, self.ks))
+    ends = ("pass@1", f"pass@{max(self.ks)}", "distinct_right")
+    result = {
+      f"eval/{name}": figure.value
+      for name, figure in row.items()
+      if "@" in name or name in ("distinct_right", "answer_entropy")
+    }
+    for name in ends:
+      result |= {
+        f"eval/{name}_low": row[name].low,
+        f"eval/{name}_high": row[name].high,
+      }
+    return result

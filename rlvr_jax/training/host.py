@@ -35,6 +35,11 @@ def encoded(
   return problems, tuple(jax.device_put(np.asarray(x), rows) for x in arrays)
 
 
+def decode(task: tasks.Task, batch: TokenBatch) -> list[str]:
+  """The text of every row's response."""
+  return [task.tokenizer.decode(row) for row in np.asarray(batch.response)]
+
+
 def annotate(
   run: Run,
   batch: TokenBatch,

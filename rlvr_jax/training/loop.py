@@ -16,7 +16,6 @@ from rlvr_jax.training import host, warm_start
 from rlvr_jax.training import metrics as metrics_lib
 from rlvr_jax.training.build import Run, build
 from rlvr_jax.training.checkpoint import Checkpoints
-from rlvr_jax.training.evaluate import decode
 from rlvr_jax.training.programs import mean_over_updates
 from rlvr_jax.training.state import TrainState, layout
 from rlvr_jax.types import PyTree
@@ -182,7 +181,7 @@ def one_step(
   programs, s, watch = run.programs, run.programs.settings, Watch()
   problems, prompts = host.encoded(run, int(state.cursor))
   batch = programs.sample(state, ref, *prompts)
-  texts = decode(run.task, batch)
+  texts = host.decode(run.task, batch)
   watch.lap("rollout")
   asked = [problems[i] for i in programs.row_prompts()]
   graded = tasks.grade(run.task, asked, texts)

@@ -6,6 +6,7 @@ Only the main draw counts, so the figures mean the same with every method.
 import jax.numpy as jnp
 
 from rlvr_jax import reduce
+from rlvr_jax.sampling import sampler
 from rlvr_jax.types import Array, TokenBatch
 
 
@@ -22,13 +23,15 @@ def group_outcomes(reward: Array, group: Array) -> dict[str, Array]:
   }
 
 
-def rollout(batch: TokenBatch, entropy: Array, eos: int) -> dict[str, Array]:
+def rollout(
+  batch: TokenBatch, entropy: Array, ends: sampler.Ends
+) -> dict[str, Array]:
   """Reward, entropy and length of the main draw.
 
   Args:
     batch: as sampled and graded.
     entropy: f32[B, T] nats, of the policy at the scoring temperature.
-    eos: the token that ends a response.
+    ends: the tokens that end a response.
 
   Returns:
     f32[] by metric name. Entropies are means over counted tokens.
@@ -38,7 +41,7 @@ def rollout(batch: TokenBatch, entropy: Array, eos: int) -> dict[str, Array]:
   token = batch.mask & known[:, None]
   length = reduce.row_length(batch.mask)
   prompt = reduce.row_length(batch.prompt_mask)
-  ended = (batch.mask & (batch.response == eos)).any(axis=1)
+  ended = (batch.mask & ends.stops_at(batch.response)).any(axis=1)
   mean = lambda x, m: reduce.masked_mean(x.astype(jnp.float32), m)
   std = jnp.sqrt(reduce.masked_var(batch.reward, known, ddof=1))
   return {

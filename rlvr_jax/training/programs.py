@@ -278,7 +278,7 @@ class Programs:
       group=jnp.where(known, batch.group, -1),
     )
     entropy = batch.stats[sampler.ENTROPY.key]
-    measured = measures.rollout(batch, entropy, self.settings.ends.eos)
+    measured = measures.rollout(batch, entropy, self.settings.ends)
     if self.settings.rescore:
       sampled = batch.stats[SAMPLED]
       measured |= measures.mismatch(batch.old_logp, sampled, batch.mask)

@@ -8,7 +8,7 @@ import difflib
 from collections.abc import Callable, Container, Iterator, Sequence
 
 from rlvr_jax import methods
-from rlvr_jax.models import mesh
+from rlvr_jax.models import hf, mesh
 from rlvr_jax.tasks import FilesOptions
 from rlvr_jax.tasks import configs as task_configs
 from rlvr_jax.training import hyper
@@ -16,6 +16,19 @@ from rlvr_jax.transform import LossTransform
 
 # The bounds of configs/default.py; a method with its own would ignore others.
 CLIP = 0.2
+# The sizes of configs/default.py; a folder has its own.
+SIZES = {
+  "width": 64,
+  "layers": 4,
+  "heads": 4,
+  "kv_heads": 2,
+  "head_dim": 16,
+  "hidden": 192,
+  "rope_theta": 10_000.0,
+  "norm_epsilon": 1e-6,
+  "qk_norm": False,
+  "tied": True,
+}
 # Tells whether a task takes its options, without loading it.
 TASKS = {
   "split": task_configs.split_config,
@@ -143,6 +156,22 @@ def _heads(heads, kv_heads):
     )
 
 
+@_reads("model.folder", *(f"model.{name}" for name in SIZES))
+def _folder(folder, *values):
+  if not folder:
+    return
+  changed = [name for name, v in zip(SIZES, values) if v != SIZES[name]]
+  if changed:
+    yield (
+      f"config.model sets {changed}, but config.model.folder = {folder!r} has "
+      f"sizes of its own; leave them at {[SIZES[name] for name in changed]}."
+    )
+  try:
+    hf.read_config(folder)
+  except ValueError as error:
+    yield f"config.model.folder = {folder!r}: {error}"
+
+
 @_reads("model.head_dim")
 def _head_dim(head_dim):
   if head_dim % 2:
@@ -223,13 +252,24 @@ def _task_options(name: str, options: dict, seed: int) -> Iterator[str]:
 @_reads(
   "task.name",
   "task.options",
+  "model.folder",
   "rollout.max_prompt",
   "rollout.max_response",
   "warm_start.steps",
 )
-def _files(name, options, max_prompt, max_response, warm_start):
+def _files(name, options, folder, max_prompt, max_response, warm_start):
   if name != "files":
     return
+  if not folder:
+    yield (
+      "config.task.name = 'files' needs the tokenizer of a model; set "
+      "config.model.folder."
+    )
+  if not options.get("train"):
+    yield (
+      "config.task.options.train is empty; name the datasets to learn from, "
+      'for example train=("problems.parquet",).'
+    )
   if not max_response:
     yield (
       "config.rollout.max_response = 0, but problems of files do not tell how "

@@ -1,0 +1,1 @@
+"""Evaluation: sample every problem several times, grade, count, show."""
