@@ -138,6 +138,8 @@ def get_config(arg: str | None = None) -> ConfigDict:
     samples=16,  # per problem
     ks=(1, 2, 4, 8, 16),  # of pass@k
     temperature=1.0,
+    top_p=1.0,
+    rows=0,  # responses at once; 0 for all. Changes memory, not results
   )
   c.checkpoint = dict(every=20, keep=2)  # steps
   c.mesh = dict(data=-1, fsdp=1, tensor=1)  # devices; -1 takes the rest

@@ -35,7 +35,7 @@ def quickstart(recipe: Recipe, task: str, steps: int = 200) -> ConfigDict:
   """The method on the quickstart task, for a laptop."""
   c = default.get_config(f"task={task}")
   c.steps = c.optimizer.decay = steps
-  _fill(c, recipe, recipe.small)
+  fill(c, recipe, "small")
   return c
 
 
@@ -63,13 +63,21 @@ def config(recipe: Recipe, arg: str | None) -> ConfigDict:
   else:
     c = default.get_config(f"task={given['task']}")
     c.optimizer.decay = 0
-    _fill(c, recipe, recipe.published)
+    fill(c, recipe, "published")
   if given["tiny"]:
     shrink(c)
   return c
 
 
-def _fill(c: ConfigDict, recipe: Recipe, values: Values) -> None:
+def fill(c: ConfigDict, recipe: Recipe, kind: str) -> None:
+  """Puts the chain and the numbers of a recipe into a configuration.
+
+  Args:
+    c: the configuration.
+    recipe: of a method.
+    kind: which numbers, "published" or "small".
+  """
+  values = getattr(recipe, kind)
   c.chain, c.label = recipe.chain, recipe.name
   c.update_from_flattened_dict(values)
   for name in recipe.chain:

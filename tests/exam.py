@@ -33,7 +33,7 @@ TASK = tasks.Task(
   train=[],
   evaluation=PROBLEMS,
   tokenizer=tasks.CharTokenizer("0123456789+="),
-  grade=grade,
+  grade=tasks.each(grade),
   extract=lambda problem, text: text[:1] or None,
   max_prompt_length=4,
   max_response_length=5,

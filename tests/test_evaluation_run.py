@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import exam
+from rlvr_jax import tasks
 from rlvr_jax.evaluation.batches import batches
 from rlvr_jax.evaluation.examiner import Examiner, How
 from rlvr_jax.evaluation.records import FILE, Log
@@ -105,7 +106,10 @@ def killed(folder, after, how):
     return exam.grade(problem, text)
 
   with pytest.raises(KeyboardInterrupt):
-    evaluate(folder, of_task(dataclasses.replace(exam.TASK, grade=dying), how))
+    evaluate(
+      folder,
+      of_task(dataclasses.replace(exam.TASK, grade=tasks.each(dying)), how),
+    )
 
 
 def sampled(records):

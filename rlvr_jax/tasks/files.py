@@ -140,7 +140,9 @@ def _check_left(spec: str, count: int, report: filters.Report) -> None:
 
 def _asked(kept: filters.Kept) -> Asked:
   row = kept.row
-  problem = Problem(kept.prompt, row.answer, (), 0, row.source, row.id, row.question)
+  problem = Problem(
+    kept.prompt, row.answer, (), 0, row.source, row.id, row.question
+  )
   return problem, kept.length
 
 

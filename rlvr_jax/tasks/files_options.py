@@ -73,8 +73,8 @@ class FilesOptions:
 def _check_datasets(name: str, specs: object, least: int) -> None:
   if not isinstance(specs, tuple | list) or len(specs) < least:
     raise ValueError(
-      f"files: {name} = {specs!r} must be a tuple of at least {least} datasets, for "
-      f'example {name}=("problems.parquet",).'
+      f"files: {name} = {specs!r} must be a tuple of at least {least} datasets, "
+      f'for example {name}=("problems.parquet",).'
     )
   for spec in specs:
     if not isinstance(spec, str):

@@ -127,7 +127,14 @@ def build(config: ConfigDict) -> Run:
   programs = Programs(model, chain, optimizer(config), settings, mesh)
   _check_rows(config, programs)
   e, widths = config.evaluation, (settings.prompt_width,)
-  how = How(e.samples, settings.length, widths, e.temperature)
+  how = How(
+    e.samples,
+    settings.length,
+    widths,
+    e.temperature,
+    top_p=e.top_p,
+    rows=e.rows,
+  )
   evaluator = Evaluator(Examiner(task, model, how, mesh), e.ks)
   key = jax.random.key(config.seed)
   return Run(config, task, whole, programs, evaluator, mesh, key)

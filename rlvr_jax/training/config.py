@@ -136,6 +136,8 @@ RULES: dict[str, Rule] = {
   "evaluation.samples": _whole(1),
   "evaluation.ks": _tuple_of(_whole(1)),
   "evaluation.temperature": _number("[0, inf)"),
+  "evaluation.top_p": _number("(0, 1]"),
+  "evaluation.rows": _whole(0),
   "checkpoint.every": _whole(1),
   "checkpoint.keep": _whole(1),
   "mesh.data": Rule(

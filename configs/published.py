@@ -1,0 +1,39 @@
+"""What the configurations of real experiments share."""
+
+from ml_collections import ConfigDict
+
+from configs import common, default, laptop, recipe
+
+BOXED = (
+  "Please reason step by step, and put your final answer within \\boxed{}."
+)
+
+
+def experiment(
+  small: str, arg: str | None, values: recipe.Values
+) -> ConfigDict:
+  """What `get_config(arg)` of an experiment returns.
+
+  Args:
+    small: name of a small model of the same family.
+    arg: "method=NAME" puts the numbers that the method was published with on
+      top of those of the experiment; "runlocal" swaps in a small random model
+      and small data.
+    values: of the experiment, by dotted name.
+
+  Returns:
+    A configuration.
+  """
+  given = common.parse_arg(arg, method="grpo", runlocal=False)
+  c = default.get_config("task=files")
+  c.warm_start.steps = 0
+  c.optimizer.update(dict(decay=0, b2=0.999, weight_decay=0.1, warmup=10))
+  c.model.update(dict(dtype="bfloat16", remat=True))
+  c.rollout.old_logp = "score"  # The sampler's differ in bfloat16.
+  c.update_from_flattened_dict(values)
+  steps = c.steps
+  recipe.fill(c, recipe.of(given["method"]), "published")
+  c.steps = steps
+  if given["runlocal"]:
+    laptop.shrink(c, small)
+  return c
