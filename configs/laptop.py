@@ -98,6 +98,7 @@ def shrink(c: ConfigDict, name: str) -> None:
   c.task.options.train = (problems("train"),)
   c.task.options.evaluation = (problems("evaluation"),)
   c.task.options.train_weights = ()
+  c.task.options.style = "math_lenient"
   c.task.options.max_prompt = c.rollout.max_prompt = 512
   c.rollout.prompts, c.rollout.max_response = 8, 128
   c.rollout.per_prompt = min(c.rollout.per_prompt, 8)

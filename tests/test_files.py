@@ -587,8 +587,8 @@ def test_a_generator_keeps_the_room_that_it_was_given(tokenizer):
 @pytest.mark.parametrize(
   ("options", "message"),
   [
-    (dict(train="a"), r"train = 'a' must be a tuple of at least 0 datasets"),
-    (dict(evaluation=()), r"evaluation = \(\) must be a tuple of at least 1"),
+    (dict(train="a"), r"train = 'a' must be a tuple of 0 or more datasets"),
+    (dict(evaluation=()), r"evaluation = \(\) must be a tuple of 1 or more"),
     (dict(train="a.parquet"), "train = 'a.parquet' must be a tuple"),
     (dict(evaluation=(3,)), "evaluation holds 3, which is no path"),
     (dict(train=("no.jsonl",)), "There is no file 'no.jsonl'"),

@@ -14,7 +14,7 @@ _ALLOWED = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FilesOptions:
-  """Options of the task "files".
+  r"""Options of the task "files".
 
   Attributes:
     train: datasets to learn from: paths of .parquet and .jsonl files, and
@@ -33,7 +33,8 @@ class FilesOptions:
       dropped from training. 0 looks for none.
     unparsable: "error" or "drop": what to do with a reference answer that the
       verifier cannot read.
-    style: how answers are graded: "math".
+    style: how answers are graded: "math" wants them marked, \boxed{7}, and
+      "math_lenient" takes the last number of a response without any.
     seed: chooses the questions of reasoning-gym, at least 0.
 
   Raises:
@@ -73,7 +74,7 @@ class FilesOptions:
 def _check_datasets(name: str, specs: object, least: int) -> None:
   if not isinstance(specs, tuple | list) or len(specs) < least:
     raise ValueError(
-      f"files: {name} = {specs!r} must be a tuple of at least {least} datasets, "
+      f"files: {name} = {specs!r} must be a tuple of {least} or more datasets, "
       f'for example {name}=("problems.parquet",).'
     )
   for spec in specs:

@@ -1,5 +1,6 @@
 """Ways of grading the answers of datasets, by name."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -16,13 +17,16 @@ class Style(NamedTuple):
   check: Check  # of reference answers
 
 
-def math() -> Style:
-  """Mathematics: 1 for an answer that is marked and equal, else 0.
+def math(strict: bool = True) -> Style:
+  """Mathematics: 1 for an answer that is equal to the reference, else 0.
+
+  Args:
+    strict: answers must be marked; else the last number will do.
 
   Raises:
     ImportError: math-verify is not installed.
   """
-  verifier = verify.MathVerifier()
+  verifier = verify.MathVerifier(strict)
 
   def grade(
     problems: Sequence[Problem], texts: Sequence[str]
@@ -35,4 +39,7 @@ def math() -> Style:
   return Style(grade, extract, verifier.check_reference)
 
 
-STYLES: dict[str, Callable[[], Style]] = {"math": math}
+STYLES: dict[str, Callable[[], Style]] = {
+  "math": math,
+  "math_lenient": functools.partial(math, strict=False),
+}
