@@ -49,6 +49,9 @@ _TEMPLATE = flags.DEFINE_enum(
 _THINKING = flags.DEFINE_enum(
   "thinking", "default", ["default", "on", "off"], "of models that can choose"
 )
+_STYLE = flags.DEFINE_enum(
+  "style", "math", ["math", "math_lenient"], "of grading; see docs/data.md"
+)
 _UNPARSABLE = flags.DEFINE_enum(
   "unparsable",
   "error",
@@ -81,6 +84,7 @@ _DECIDE = (
   _INSTRUCTION,
   _TEMPLATE,
   _THINKING,
+  _STYLE,
   _UNPARSABLE,
   _DTYPE,
   _KEEP_TEXT,
@@ -104,11 +108,11 @@ def load(mesh: jax.sharding.Mesh) -> Subject:
     "files",
     tokenizer=tasks.HFTokenizer(_MODEL.value),
     evaluation=tuple(_DATA.value),
-    train=(),
     system=_SYSTEM.value,
     instruction=_INSTRUCTION.value,
     template=_TEMPLATE.value,
     thinking={"default": None, "on": True, "off": False}[_THINKING.value],
+    style=_STYLE.value,
     unparsable=_UNPARSABLE.value,
   )
   dtype = _DTYPE.value

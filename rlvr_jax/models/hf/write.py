@@ -134,6 +134,8 @@ def _write_all(
   for number, part in enumerate(parts, 1):
     path = folder / f"part{number}.safetensors"
     save_file(part, path, metadata={"format": "pt"})
+    # The library leaves it to be read by its owner alone.
+    shutil.copymode(folder / "config.json", path)
     size = sum(x.nbytes for x in part.values())
     written.append((path, sorted(part), size))
   if len(written) == 1:

@@ -1,0 +1,86 @@
+"""From the checkpoint of a run to a folder that others can open."""
+
+import os
+import pathlib
+
+import jax
+from ml_collections import ConfigDict
+
+from rlvr_jax.models.hf.write import write_folder
+from rlvr_jax.training import config as config_lib
+from rlvr_jax.training import warm_start
+from rlvr_jax.training.build import Run, build
+from rlvr_jax.training.checkpoint import Checkpoints
+from rlvr_jax.training.state import TrainState, layout
+from rlvr_jax.types import PyTree
+
+
+def export(
+  config: ConfigDict,
+  workdir: str | os.PathLike,
+  folder: str | os.PathLike,
+  dtype: str | None = None,
+) -> int:
+  """Writes the policy of the newest checkpoint in the Hugging Face format.
+
+  Args:
+    config: of the run.
+    workdir: that holds it.
+    folder: to write; must not exist.
+    dtype: of the files; None is that of the model the run began with.
+
+  Returns:
+    The step of the checkpoint.
+
+  Raises:
+    ConfigError: the configuration is not that of the run, the run did not begin
+      with a model in this format, has no checkpoint, or the folder exists.
+  """
+  config_lib.check(config, workdir)
+  if not config.model.folder:
+    raise config_lib.ConfigError(
+      "config.model.folder is empty: the small decoders of the experiments are "
+      "of no family that others know; only models read from a folder are "
+      "written."
+    )
+  with config_lib.building():
+    run = build(config)
+    step, state = _newest(run, pathlib.Path(workdir).absolute())
+    params = run.programs.whole(state.params, _below(run, workdir))
+    source, sizes = config.model.folder, run.programs.model.config
+    write_folder(params, sizes, source, folder, dtype)
+  return step
+
+
+def _newest(run: Run, workdir: pathlib.Path) -> tuple[int, TrainState]:
+  """The newest checkpoint of a run, where its arrays live in training."""
+  params = jax.eval_shape(run.programs.model.init, run.key)
+  shapes = jax.eval_shape(run.programs.init_state, run.key, params)
+  like = jax.tree.map(
+    lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
+    shapes,
+    layout(shapes, run.mesh),
+  )
+  checkpoints = Checkpoints(workdir / "checkpoints", run.config.checkpoint.keep)
+  try:
+    step = checkpoints.latest()
+    if step is None:
+      raise config_lib.ConfigError(
+        f"{workdir} holds no checkpoint; train for at least "
+        f"config.checkpoint.every = {run.config.checkpoint.every} steps."
+      )
+    return step, checkpoints.restore(step, like)
+  finally:
+    checkpoints.close()
+
+
+def _below(run: Run, workdir: str | os.PathLike) -> PyTree | None:
+  """The weights below the adapters; None without adapters."""
+  if not run.programs.adapted:
+    return None
+  widths = (run.programs.settings.prompt_width, run.programs.settings.length)
+  model, mesh = run.programs.model, run.mesh
+  begun = warm_start.load_or_train(
+    run.config, workdir, run.whole, model, mesh, widths, run.key
+  )
+  return run.programs.frozen(begun)
