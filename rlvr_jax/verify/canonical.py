@@ -40,46 +40,46 @@ _CHARACTERS = str.maketrans(
     "~": " ",
   }
 )
-_ARGUMENT = r"\s*([0-9A-Za-z])"
+# Blanks are single where these are applied, and what must match the whole text
+# is anchored: each takes linear time on any text.
+_ARGUMENT = " ?([0-9A-Za-z])"
 _REPLACED = [
   (re.compile(pattern), by)
   for pattern, by in (
     # Delimiters and thin spaces; a line break \\ keeps what is behind it.
     (r"(\\\\)|\\[()\[\]!,;:$]|\$", r"\1"),
     (r"\\(?:left|right|displaystyle|[bB]igg?[lr]?)(?![A-Za-z])", ""),
-    (r"\^\s?\\circ(?![A-Za-z])|\^\s?\{\\circ\}|\\degree(?![A-Za-z])", ""),
-    (r"\\(?:quad|qquad|\s)", " "),
-    (r"\\%|\\text\s?\{\s?percent\}|\bpercent\b", "%"),
+    (r"\^ ?\\circ(?![A-Za-z])|\^ ?\{\\circ\}|\\degree(?![A-Za-z])", ""),
+    (r"(?<!\\)\\(?:q?quad(?![A-Za-z])| )", " "),
+    (r"\\%|\\text ?\{ ?percent\}|\bpercent\b", "%"),
     (r"\{,\}", ","),
     (r"\\[dtc]frac(?![A-Za-z])", r"\\frac"),
     (rf"\\(frac|sqrt){_ARGUMENT}", r"\\\1{\2}"),
-    (rf"(\\frac\s?\{{[^{{}}]*\}}){_ARGUMENT}", r"\1{\2}"),
+    (rf"(\\frac ?\{{[^{{}}]*\}}){_ARGUMENT}", r"\1{\2}"),
   )
 ]
-_AND = re.compile(r"\\text\s?\{\s?(?:and|or)\s?\}|\b(?:and|or)\b")
-_WORDS = r"\\(?:text|textbf|textrm|mathrm|mathbf|mbox)\s?\{([^{}]*)\}"
+_AND = re.compile(r"\\text ?\{ ?(?:and|or) ?\}|\b(?:and|or)\b")
+_WORDS = r"\\(?:text|textbf|textrm|mathrm|mathbf|mbox) ?\{([^{}]*)\}"
 _TEXT = re.compile(_WORDS)
 _UNIT = re.compile(
-  rf"(?<=[0-9}}])\s*(?:{_WORDS}|([A-Za-z][A-Za-z ]+))"
-  r"(?:\^(?:[23]|\{[23]\}))?$"
+  rf"(?<=[0-9}}]) ?(?:{_WORDS}|([A-Za-z][A-Za-z ]+))"
+  r"(?:\^(?:[23]|\{[23]\}))?\Z"
 )
-_SPACE = re.compile(r"(?<![0-9])\s+|\s+(?![0-9])")  # not that of 1 2, unlike 12
+_BLANK = re.compile("(?<![0-9]) | (?![0-9])")  # not that of 1 2, unlike 12
 _SCRIPT = re.compile(r"([\^_])\{([0-9A-Za-z])\}")
-_NAME = re.compile(r"\s*(?:[A-Za-z]|\\[A-Za-z]+)\s*=(?=[^=]*$)")
+_NAME = re.compile(r"\A(?:[A-Za-z]|\\[A-Za-z]+) ?=(?=[^=]*\Z)")
 
 _DECIMAL = r"(?:(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]*)?|\.[0-9]+)"
 _SCALED = re.compile(
-  rf"([+-]?)\s*({_DECIMAL})(?:[eE]([+-]?[0-9]+)"
-  r"|\s*\\(?:times|cdot)\s*10\^(?:([0-9])|\{([+-]?[0-9]+)\}))?"
+  rf"\A([+-]?) ?({_DECIMAL})(?:[eE]([+-]?[0-9]+)"
+  r"| ?\\(?:times|cdot) ?10 ?\^ ?(?:([0-9])|\{([+-]?[0-9]+)\}))?\Z"
 )
-_INSIDE = rf"\{{\s*([+-]?{_DECIMAL})\s*\}}"
+_INSIDE = rf"\{{ ?([+-]?{_DECIMAL}) ?\}}"
 _FRACTIONS = [
-  re.compile(rf"([+-]?)\s*(?:([0-9]+)\s*)?\\frac\s*{_INSIDE}\s*{_INSIDE}"),
-  re.compile(
-    rf"([+-]?)\s*(?:([0-9]+)\s+)?({_DECIMAL})\s*/\s*([+-]?{_DECIMAL})"
-  ),
+  re.compile(rf"\A([+-]?) ?(?:([0-9]+) ?)?\\frac ?{_INSIDE} ?{_INSIDE}\Z"),
+  re.compile(rf"\A([+-]?) ?(?:([0-9]+) )?({_DECIMAL}) ?/ ?([+-]?{_DECIMAL})\Z"),
 ]
-_KEY_OF_NUMBER = re.compile(r"-?[0-9]+(?:/[0-9]+)?")
+_KEY_OF_NUMBER = re.compile(r"\A-?[0-9]+(?:/[0-9]+)?\Z")
 _BRACKET = re.compile(r"[()\[\]{}]")
 _BRACKET_OR_COMMA = re.compile(r"[()\[\]{},]")
 
@@ -114,10 +114,10 @@ def clean(text: str) -> str:
   Returns:
     LaTeX, with \frac and \sqrt before braces.
   """
-  text = text.translate(_CHARACTERS)
+  text = " ".join(text.translate(_CHARACTERS).split())
   for pattern, by in _REPLACED:
     text = pattern.sub(by, text)
-  return text.strip().rstrip(".,;: ")
+  return " ".join(text.split()).rstrip(".,;: ")
 
 
 def equal(a: str, b: str) -> bool | None:
@@ -142,7 +142,7 @@ def equal(a: str, b: str) -> bool | None:
 
 def is_number(canonical: str) -> bool:
   """Returns whether a key is that of a number."""
-  return _KEY_OF_NUMBER.fullmatch(canonical) is not None
+  return _KEY_OF_NUMBER.match(canonical) is not None
 
 
 def number(text: str) -> Fraction | None:
@@ -159,7 +159,7 @@ def number(text: str) -> Fraction | None:
     OverflowError: it has more than MAX_DIGITS digits.
   """
   whole, percent = text.removesuffix("%").strip(), text.endswith("%")
-  scaled = _SCALED.fullmatch(whole)
+  scaled = _SCALED.match(whole)
   value = _scaled(*scaled.groups()) if scaled else _fraction(whole)
   return value / 100 if percent and value is not None else value
 
@@ -173,7 +173,7 @@ def _scaled(sign: str, decimal: str, *exponents: str | None) -> Fraction:
 
 def _fraction(text: str) -> Fraction | None:
   for pattern in _FRACTIONS:
-    if found := pattern.fullmatch(text):
+    if found := pattern.match(text):
       sign, whole, above, below = found.groups()
       if not _exact(below):
         return None
@@ -228,7 +228,7 @@ def _without_unit(text: str) -> str:
 
 
 def _symbols(text: str) -> str:
-  text = _SPACE.sub("", _TEXT.sub(r"\1", text))
+  text = _BLANK.sub("", _TEXT.sub(r"\1", text))
   text = _SCRIPT.sub(r"\1\2", text)
   return text.lower() if len(text) > 1 and text.isalpha() else text
 
@@ -265,8 +265,6 @@ def _elements(text: str) -> list[str]:
 def _equal_but_for_a_mark(a: str, b: str) -> bool:
   """Whether only one has a percent sign or a name before "=", and no matter."""
   a, b = clean(a), clean(b)
-  bare_a, bare_b = (
-    _NAME.sub("", text, count=1).removesuffix("%") for text in (a, b)
-  )
+  bare_a, bare_b = (_NAME.sub("", text).removesuffix("%") for text in (a, b))
   one_has = (bare_a != a) != (bare_b != b)
   return one_has and key(bare_a) == key(bare_b) is not None
