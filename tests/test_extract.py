@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from rlvr_jax.verify import canonical, extract
+from rlvr_jax.verify import canonical, extract, latex, rational
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_hostile_texts_are_read_in_no_time(text, answer):
 
 
 def _patterns():
-  for module in (extract, canonical):
+  for module in (extract, latex, rational, canonical):
     for name, value in vars(module).items():
       for one in value if isinstance(value, list) else [value]:
         one = one[0] if isinstance(one, tuple) else one

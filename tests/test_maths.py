@@ -1,12 +1,13 @@
 """Verification of mathematics: right, wrong, unknown, and never harmful."""
 
 import importlib.util
+import resource
 import time
 
 import pytest
 
 from rlvr_jax import verify
-from rlvr_jax.verify import canonical
+from rlvr_jax.verify import canonical, maths
 
 SECONDS = 0.5  # of processor time
 SLOW = "x^{" * 30 + "2" + "}" * 30  # to parse
@@ -182,6 +183,32 @@ def test_references_are_checked_when_data_are_loaded(verifier):
   assert "512 characters" in verifier.check_reference("x" * 513)
   assert "cannot parse" in verifier.check_reference(r"\frac{1}{")
   assert "takes too long" in verifier.check_reference(SLOW)
+
+
+def test_a_worker_starts_in_little_time():
+  pytest.importorskip("math_verify")
+  before = resource.getrusage(resource.RUSAGE_CHILDREN)
+  with verify.MathVerifier(workers=1) as verifier:
+    assert verifier.verify(["x+1"], boxed("1+x")) == [True]
+  after = resource.getrusage(resource.RUSAGE_CHILDREN)
+  used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+  assert used < 1.5
+
+
+def test_no_text_is_run_as_python_by_whatever_path(tmp_path):
+  pytest.importorskip("math_verify")
+  script = tmp_path / "script.py"
+  script.write_text(f"""
+import importlib.util, sympy
+path = {str(maths._ALGEBRA)!r}
+spec = importlib.util.spec_from_file_location("algebra", path)
+spec.loader.exec_module(importlib.util.module_from_spec(spec))
+judge = lambda text: bool(sympy.sympify(text) is not None)
+""")
+  texts = ["12", "1.5", "__import__('os').getpid()", "sin(1)", "(1).__class__"]
+  with verify.Pool(script, workers=1) as pool:
+    verdicts = pool.map([[text] for text in texts])
+  assert verdicts == [True, True, None, None, None]
 
 
 def test_unequal_lengths_are_refused(verifier):
