@@ -30,7 +30,6 @@ NOT_YET = frozenset(
     "lare",
     "light_if",
     "open_set_tta",
-    "rewards_verifiers",
     "spear",
     "vogue",
   }

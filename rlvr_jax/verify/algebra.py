@@ -4,10 +4,11 @@ What is judged here was written by a policy that is rewarded for surprises:
 computer algebra can be made to run for ever or to eat all memory.
 """
 
-import logging
+import functools
 import re
 
 import math_verify
+import sympy
 from latex2sympy2_extended import NormalizationConfig
 from sympy.parsing import sympy_parser
 
@@ -36,12 +37,17 @@ def judge(reference: str, answer: str) -> bool:
     answer: another one.
   """
   a, b = _parsed(reference), _parsed(answer)
-  return any(
-    math_verify.verify(*pair, timeout_seconds=None) for pair in ((a, b), (b, a))
-  )
+  if math_verify.verify(a, b, timeout_seconds=None):
+    return True
+  # Of equations, intervals and sets the first says how to read the second; two
+  # expressions would only be compared again.
+  if all(isinstance(value, sympy.Expr) for value in (*a, *b)):
+    return False
+  return math_verify.verify(b, a, timeout_seconds=None)
 
 
-def _parsed(answer: str) -> list:
+@functools.lru_cache(maxsize=64)
+def _parsed(answer: str) -> list[sympy.Basic]:
   return math_verify.parse(
     rf"\boxed{{{answer}}}",
     [_CONFIG],
@@ -53,7 +59,9 @@ def _parsed(answer: str) -> list:
 
 # SymPy makes a number of digits by running `Integer (12 )` as Python. Whatever
 # path leads text there, nothing else is run.
-_LITERAL = re.compile(r"(?:Integer|Float|Symbol) \('?[\w.]*'? \)|E ", re.ASCII)
+_LITERAL = re.compile(
+  r"Integer \([0-9]+ \)|(?:Float|Symbol) \('[\w.+-]*' \)|E ", re.ASCII
+)
 _run = sympy_parser.eval_expr
 
 
@@ -64,8 +72,6 @@ def _run_literal(code: str, *namespaces: dict) -> object:
 
 
 sympy_parser.eval_expr = _run_literal
-# That there are no timeouts, and what the policy wrote.
-logging.disable(logging.CRITICAL)
 # The parser learns while it parses; what it learns here every child inherits.
 for _answer in (r"\frac{1}{2}", r"\sqrt{x^2+1}", "(1,2]", r"\{1,2\}", "x=1"):
   judge(_answer, _answer + "+1")

@@ -1,8 +1,9 @@
 r"""Canonical forms of answers by exact arithmetic, without computer algebra.
 
 `key` maps answers that say the same to one text: 1/2, 0.5, \frac12, 50/100 and
-50\% are all "1/2". Equal keys mean equal answers and different numbers are
-different; all else may still be equal, as (x+1)^2 and x^2+2x+1 are.
+50\% are all "1/2". Equal keys mean equal answers, and different numbers or
+tuples of numbers are different; all else may still be equal, as (x+1)^2 and
+x^2+2x+1 are.
 
 Three rules are a choice:
 
@@ -16,11 +17,12 @@ Three rules are a choice:
 
 import functools
 import re
-from fractions import Fraction
+
+from rlvr_jax.verify.latex import clean
+from rlvr_jax.verify.rational import number
 
 MAX_LENGTH = 512  # characters of an answer
 MAX_NESTING = 32  # brackets inside one another
-MAX_DIGITS = 1000  # of a number when written out
 
 _UNITS = frozenset(
   "cent cents centimeters cm cubic day days degree degrees dollar dollars "
@@ -30,61 +32,23 @@ _UNITS = frozenset(
   "yards year years".split()
 )
 
-_CHARACTERS = str.maketrans(
-  {
-    **dict.fromkeys("\u2212\u2013", "-"),
-    "\u00d7": r"\times ",
-    "\u03c0": r"\pi ",
-    "\u221e": r"\infty ",
-    "\u00b0": "",
-    "~": " ",
-  }
-)
-_ARGUMENT = r"\s*([0-9A-Za-z])"
-_REPLACED = [
-  (re.compile(pattern), by)
-  for pattern, by in (
-    # Delimiters and thin spaces; a line break \\ keeps what is behind it.
-    (r"(\\\\)|\\[()\[\]!,;:$]|\$", r"\1"),
-    (r"\\(?:left|right|displaystyle|[bB]igg?[lr]?)(?![A-Za-z])", ""),
-    (r"\^\s?\\circ(?![A-Za-z])|\^\s?\{\\circ\}|\\degree(?![A-Za-z])", ""),
-    (r"\\(?:quad|qquad|\s)", " "),
-    (r"\\%|\\text\s?\{\s?percent\}|\bpercent\b", "%"),
-    (r"\{,\}", ","),
-    (r"\\[dtc]frac(?![A-Za-z])", r"\\frac"),
-    (rf"\\(frac|sqrt){_ARGUMENT}", r"\\\1{\2}"),
-    (rf"(\\frac\s?\{{[^{{}}]*\}}){_ARGUMENT}", r"\1{\2}"),
-  )
-]
-_AND = re.compile(r"\\text\s?\{\s?(?:and|or)\s?\}|\b(?:and|or)\b")
-_WORDS = r"\\(?:text|textbf|textrm|mathrm|mathbf|mbox)\s?\{([^{}]*)\}"
+_AND = re.compile(r"\\text ?\{ ?(?:and|or) ?\}|\b(?:and|or)\b")
+_WORDS = r"\\(?:text|textbf|textrm|mathrm|mathbf|mbox) ?\{([^{}]*)\}"
 _TEXT = re.compile(_WORDS)
 _UNIT = re.compile(
-  rf"(?<=[0-9}}])\s*(?:{_WORDS}|([A-Za-z][A-Za-z ]+))"
-  r"(?:\^(?:[23]|\{[23]\}))?$"
+  rf"(?<=[0-9}}]) ?(?:{_WORDS}|([A-Za-z][A-Za-z ]+))"
+  r"(?:\^(?:[23]|\{[23]\}))?\Z"
 )
-_SPACE = re.compile(r"(?<![0-9])\s+|\s+(?![0-9])")  # not that of 1 2, unlike 12
+_BLANK = re.compile("(?<![0-9]) | (?![0-9])")  # not that of 1 2, unlike 12
 _SCRIPT = re.compile(r"([\^_])\{([0-9A-Za-z])\}")
-_NAME = re.compile(r"\s*(?:[A-Za-z]|\\[A-Za-z]+)\s*=(?=[^=]*$)")
+_NAME = re.compile(r"\A(?:[A-Za-z]|\\[A-Za-z]+) ?=(?=[^=]*\Z)")
 
-_DECIMAL = r"(?:(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]*)?|\.[0-9]+)"
-_SCALED = re.compile(
-  rf"([+-]?)\s*({_DECIMAL})(?:[eE]([+-]?[0-9]+)"
-  r"|\s*\\(?:times|cdot)\s*10\^(?:([0-9])|\{([+-]?[0-9]+)\}))?"
-)
-_INSIDE = rf"\{{\s*([+-]?{_DECIMAL})\s*\}}"
-_FRACTIONS = [
-  re.compile(rf"([+-]?)\s*(?:([0-9]+)\s*)?\\frac\s*{_INSIDE}\s*{_INSIDE}"),
-  re.compile(
-    rf"([+-]?)\s*(?:([0-9]+)\s+)?({_DECIMAL})\s*/\s*([+-]?{_DECIMAL})"
-  ),
-]
-_KEY_OF_NUMBER = re.compile(r"-?[0-9]+(?:/[0-9]+)?")
+_KEY_OF_NUMBER = re.compile(r"\A-?[0-9]+(?:/[0-9]+)?\Z")
+_INFINITE = frozenset({r"\infty", r"-\infty"})
 _BRACKET = re.compile(r"[()\[\]{}]")
 _BRACKET_OR_COMMA = re.compile(r"[()\[\]{},]")
 
 
-@functools.lru_cache(maxsize=1 << 16)
 def key(text: str) -> str | None:
   """Returns the canonical form of an answer.
 
@@ -94,30 +58,9 @@ def key(text: str) -> str | None:
   Returns:
     A text for counting and comparing; a number is "-3" or "1/2". None for an
     answer that says nothing or is too large to be looked at: see MAX_LENGTH,
-    MAX_NESTING and MAX_DIGITS. So are digits that are not ASCII.
+    MAX_NESTING and `rational.MAX_DIGITS`. So are digits that are not ASCII.
   """
-  if _too_large(text):
-    return None
-  try:
-    return _key(_AND.sub(",", clean(text))) or None
-  except OverflowError:
-    return None
-
-
-@functools.lru_cache(maxsize=1 << 16)
-def clean(text: str) -> str:
-  r"""Returns an answer without what only changes its look: \left, \!, $ ...
-
-  Args:
-    text: an answer as written, of any length.
-
-  Returns:
-    LaTeX, with \frac and \sqrt before braces.
-  """
-  text = text.translate(_CHARACTERS)
-  for pattern, by in _REPLACED:
-    text = pattern.sub(by, text)
-  return text.strip().rstrip(".,;: ")
+  return None if _too_large(text) else _whole_key(text)
 
 
 def equal(a: str, b: str) -> bool | None:
@@ -135,56 +78,12 @@ def equal(a: str, b: str) -> bool | None:
     return False
   if first == second or _equal_but_for_a_mark(a, b):
     return True
-  if is_number(first) and is_number(second):
-    return False
-  return None
+  return False if _differ(first, second) else None
 
 
 def is_number(canonical: str) -> bool:
   """Returns whether a key is that of a number."""
-  return _KEY_OF_NUMBER.fullmatch(canonical) is not None
-
-
-def number(text: str) -> Fraction | None:
-  """Returns the exact value of a number.
-
-  Args:
-    text: cleaned; a decimal, a fraction or a mixed number, perhaps with
-      thousands commas, a power of ten or a percent sign.
-
-  Returns:
-    The value, or None for anything else.
-
-  Raises:
-    OverflowError: it has more than MAX_DIGITS digits.
-  """
-  whole, percent = text.removesuffix("%").strip(), text.endswith("%")
-  scaled = _SCALED.fullmatch(whole)
-  value = _scaled(*scaled.groups()) if scaled else _fraction(whole)
-  return value / 100 if percent and value is not None else value
-
-
-def _scaled(sign: str, decimal: str, *exponents: str | None) -> Fraction:
-  exponent = int(next(filter(None, exponents), "0"))
-  if len(decimal) + abs(exponent) > MAX_DIGITS:
-    raise OverflowError
-  return _exact(sign + decimal) * Fraction(10) ** exponent
-
-
-def _fraction(text: str) -> Fraction | None:
-  for pattern in _FRACTIONS:
-    if found := pattern.fullmatch(text):
-      sign, whole, above, below = found.groups()
-      if not _exact(below):
-        return None
-      value = int(whole or "0") + _exact(above) / _exact(below)
-      return -value if sign == "-" else value
-  return None
-
-
-def _exact(decimal: str) -> Fraction:
-  whole, _, places = decimal.replace(",", "").partition(".")
-  return Fraction(int(whole + places), 10 ** len(places))
+  return _KEY_OF_NUMBER.match(canonical) is not None
 
 
 def _too_large(text: str) -> bool:
@@ -200,6 +99,14 @@ def _too_large(text: str) -> bool:
   )
 
 
+@functools.lru_cache(maxsize=1 << 14)
+def _whole_key(text: str) -> str | None:
+  try:
+    return _key(_AND.sub(",", clean(text))) or None
+  except OverflowError:
+    return None
+
+
 def _key(text: str) -> str:
   text = text.strip()
   if words := _TEXT.fullmatch(text):
@@ -207,8 +114,7 @@ def _key(text: str) -> str:
   value = number(_without_unit(text))
   if value is not None:
     return str(value)
-  opening, inside, closing = _unwrapped(text)
-  elements = _elements(inside)
+  opening, closing, elements = _pieces(text)
   if not opening and len(elements) == 1:
     return _symbols(text)
   keys = [_key(element) for element in elements]
@@ -228,25 +134,24 @@ def _without_unit(text: str) -> str:
 
 
 def _symbols(text: str) -> str:
-  text = _SPACE.sub("", _TEXT.sub(r"\1", text))
-  text = _SCRIPT.sub(r"\1\2", text)
+  text = _BLANK.sub("", _TEXT.sub(r"\1", text))
+  text = _SCRIPT.sub(r"\1\2", text).removeprefix("+")
   return text.lower() if len(text) > 1 and text.isalpha() else text
 
 
-def _unwrapped(text: str) -> tuple[str, str, str]:
-  """Opening bracket, inside, closing bracket; no brackets of (a)(b)."""
+def _pieces(text: str) -> tuple[str, str, list[str]]:
+  """Opening and closing bracket and elements; "" for brackets as in (a)(b)."""
+  size = 0
   if text.startswith("\\{") and text.endswith("\\}"):
     size = 2
   elif text[:1] in ("(", "[") and text[-1:] in (")", "]"):
     size = 1
-  else:
-    return "", text, ""
-  inside, depth = text[size:-size], 0
+  inside, depth = text[size : len(text) - size], 0
   for bracket in _BRACKET.findall(inside):
     depth += 1 if bracket in "([{" else -1
     if depth < 0:
-      return "", text, ""
-  return text[:size], inside, text[-size:]
+      return "", "", _elements(text)
+  return text[:size], text[len(text) - size :], _elements(inside)
 
 
 def _elements(text: str) -> list[str]:
@@ -262,11 +167,19 @@ def _elements(text: str) -> list[str]:
   return [*found, text[start:]]
 
 
+def _differ(a: str, b: str) -> bool:
+  """Whether two keys are of different numbers, or of tuples that hold some."""
+  if all(is_number(key) or key in _INFINITE for key in (a, b)):
+    return a != b
+  (*brackets, inside), (*others, other) = map(_pieces, (a, b))
+  if not brackets[0] or brackets != others or len(inside) != len(other):
+    return False
+  return any(map(_differ, inside, other))
+
+
 def _equal_but_for_a_mark(a: str, b: str) -> bool:
   """Whether only one has a percent sign or a name before "=", and no matter."""
   a, b = clean(a), clean(b)
-  bare_a, bare_b = (
-    _NAME.sub("", text, count=1).removesuffix("%") for text in (a, b)
-  )
+  bare_a, bare_b = (_NAME.sub("", text).removesuffix("%") for text in (a, b))
   one_has = (bare_a != a) != (bare_b != b)
   return one_has and key(bare_a) == key(bare_b) is not None

@@ -4,7 +4,7 @@ A response says where its answer is; the first of these marks that it has
 decides, the later ones are not looked at:
 
 1. the last `\boxed{...}`;
-2. the last line with "Answer: ..." on it;
+2. what stands behind the last "Answer:", up to the end of its line;
 3. the last "#### number", the mark of GSM8K.
 
 A lenient extractor takes the last number of a response without any mark. That
@@ -13,7 +13,6 @@ is a guess: a policy can be right by it without having meant to answer.
 
 import collections
 import re
-from collections.abc import Callable
 
 # Characters at the end of a response that are read: whoever answers and then
 # goes on for longer has not ended with an answer.
@@ -21,7 +20,7 @@ TAIL = 4096
 
 _BOX = "\\boxed"
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)  # skips the braces of sets: \{ \}
-_LINE = re.compile(r"answer\**[ \t]*:([^\n]*)", re.IGNORECASE | re.ASCII)
+_LINE = re.compile(r"answer\**[ \t]*:", re.IGNORECASE | re.ASCII)
 _HASHES = re.compile(r"####[ \t]*(-?\$?\.?[0-9][0-9,.]*%?)")
 _NUMBER = re.compile(
   r"(?:(?<![\w)}\]])-)?"  # not the minus of a difference
@@ -46,7 +45,8 @@ def answer(text: str, strict: bool = True) -> str | None:
   if "<think>" in text:
     return None
   tail = text[-TAIL:]
-  for find in _MARKS if strict else (*_MARKS, _last(_NUMBER, 0)):
+  marks = (_boxed, _line, _hashed)
+  for find in marks if strict else (*marks, _number):
     found = find(tail)
     if found is not None:
       return found.strip() or None
@@ -67,16 +67,23 @@ def _boxed(text: str) -> str | None:
   return ""
 
 
-def _last(
-  pattern: re.Pattern[str], group: int = 1
-) -> Callable[[str], str | None]:
-  """A function that returns the last match of a pattern in a text."""
-
-  def find(text: str) -> str | None:
-    last = collections.deque(pattern.finditer(text), maxlen=1)
-    return last[0][group].strip("* \t") if last else None
-
-  return find
+def _line(text: str) -> str | None:
+  mark = _last(_LINE, text)
+  if mark is None:
+    return None
+  return text[mark.end() :].lstrip("* \t\r\n").partition("\n")[0].strip("* \t")
 
 
-_MARKS = (_boxed, _last(_LINE), _last(_HASHES))
+def _hashed(text: str) -> str | None:
+  mark = _last(_HASHES, text)
+  return mark and mark[1]
+
+
+def _number(text: str) -> str | None:
+  number = _last(_NUMBER, text)
+  return number and number[0]
+
+
+def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+  last = collections.deque(pattern.finditer(text), maxlen=1)
+  return last[0] if last else None

@@ -8,13 +8,13 @@ import importlib.util
 import pathlib
 from collections.abc import Sequence
 
-from rlvr_jax.verify import canonical, extract
+from rlvr_jax.verify import canonical, extract, latex, rational
 from rlvr_jax.verify.pool import Pool
 
 _NO_KEY = (
   f"it is empty or too large: more than {canonical.MAX_LENGTH} characters, "
   f"{canonical.MAX_NESTING} brackets inside one another or "
-  f"{canonical.MAX_DIGITS} digits, or digits that are not ASCII"
+  f"{rational.MAX_DIGITS} digits, or digits that are not ASCII"
 )
 _ALGEBRA = pathlib.Path(__file__).with_name("algebra.py")
 
@@ -82,9 +82,10 @@ class MathVerifier:
     pairs = list(zip(references, answers, strict=True))
     verdicts = {
       pair: False if pair[1] is None else canonical.equal(*pair)
-      for pair in dict.fromkeys(pairs)  # each once, in their order
+      for pair in set(pairs)
     }
-    hard = [pair for pair, verdict in verdicts.items() if verdict is None]
+    # Sorted, so that a worker parses a reference once for all its answers.
+    hard = sorted(pair for pair, verdict in verdicts.items() if verdict is None)
     verdicts |= zip(hard, self._compared(hard))
     return [verdicts[pair] for pair in pairs]
 
@@ -132,4 +133,4 @@ class MathVerifier:
     self.close()
 
   def _compared(self, pairs: Sequence[tuple[str, str]]) -> list[bool | None]:
-    return self._pool.map([[*map(canonical.clean, pair)] for pair in pairs])
+    return self._pool.map([[*map(latex.clean, pair)] for pair in pairs])

@@ -14,6 +14,7 @@ each request, in their order; the first reply, to no request, means ready.
 
 import importlib.util
 import json
+import logging
 import mmap
 import os
 import resource
@@ -67,11 +68,12 @@ def _load(path: str) -> types.ModuleType:
 
 
 def _restrict(memory: int) -> None:
-  """No memory beyond `memory` bytes, no core dumps, no files, no terminal."""
+  """At most `memory` bytes, no core dumps, no files, nothing to print to."""
   resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
   resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
   resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
   sys.setrecursionlimit(2000)
+  logging.disable(logging.CRITICAL)
   null = os.open(os.devnull, os.O_RDWR)
   os.dup2(null, 0)
   os.dup2(null, 1)
