@@ -3,6 +3,7 @@
 from ml_collections import ConfigDict
 
 from configs import common, default, laptop, recipe
+from rlvr_jax.training import hyper, relations
 
 BOXED = (
   "Please reason step by step, and put your final answer within \\boxed{}."
@@ -34,6 +35,15 @@ def experiment(
   steps = c.steps
   recipe.fill(c, recipe.of(given["method"]), "published")
   c.steps = steps
+  _leave_owned_bounds(c)
   if given["runlocal"]:
     laptop.shrink(c, small)
   return c
+
+
+def _leave_owned_bounds(c: ConfigDict) -> None:
+  """Clip bounds that a method sets itself are not the experiment's."""
+  chain = hyper.chain_of(c.to_dict(), c.chain)
+  owned = {field for part in chain.parts for field in part.owns}
+  for field in owned & {"clip_low", "clip_high"}:
+    c.loss[field] = relations.CLIP

@@ -1,0 +1,126 @@
+"""Configurations of real experiments, run on a laptop's model and data."""
+
+import importlib
+import json
+import re
+
+import pytest
+
+import runs
+from configs import laptop
+from rlvr_jax.models import hf
+from rlvr_jax.training import config as config_lib
+from rlvr_jax.training import export, loop
+
+NAMES = (
+  "qwen2_5_1_5b_gsm8k",
+  "qwen2_5_math_7b_dapo",
+  "qwen3_4b_dapo",
+  "llama3_8b_math",
+)
+HEADINGS = ("Command", "Needs", "Hardware", "Published", "Expect")
+
+
+@pytest.fixture(autouse=True)
+def small_world(tmp_path_factory, monkeypatch):
+  folder = tmp_path_factory.getbasetemp().parent / "cache"
+  monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+
+
+def of(name, arg):
+  return importlib.import_module(f"configs.{name}").get_config(arg)
+
+
+def lines(workdir):
+  text = (workdir / "metrics.jsonl").read_text()
+  return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_names_command_needs_hardware_and_expectation(name):
+  doc = importlib.import_module(f"configs.{name}").__doc__
+  assert re.findall(r"^(\w+):\s+\S", doc, re.MULTILINE) == list(HEADINGS)
+  assert f"configs/{name}.py" in doc and "runlocal" in doc
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_missing_is_told_by_its_path(name):
+  told = runs.message(of(name, None))
+  assert "config.model.folder = 'models/" in told
+  assert "config.json does not exist" in told
+  assert "data/" in told
+
+
+@pytest.mark.parametrize("method", ["grpo", "clip_cov", "aepo", "siren"])
+@pytest.mark.parametrize("name", NAMES)
+def test_every_method_fits_on_a_laptop(name, method):
+  config = of(name, f"method={method},runlocal")
+  config_lib.check(config)
+  assert method in config.chain
+
+
+def trained(name, workdir, **changes):
+  config = of(name, "method=clip_cov,runlocal")
+  config.update_from_flattened_dict({"progress": False} | changes)
+  loop.train(config, workdir)
+  return config
+
+
+def learned(workdir):
+  """Some answers are right and the policy moves, at a finite loss."""
+  found = lines(workdir)
+  assert any(line["reward/mean"] > 0 for line in found)
+  assert any(line["update/gradient_norm"] > 0 for line in found)
+  assert all(line["guard/skipped_fraction"] == 0 for line in found)
+  assert found[-1]["eval/pass@1"] >= 0
+  # Sampler and trainer hold the same policy, up to bfloat16.
+  assert found[0]["mismatch/mean"] < 0.05
+  return found
+
+
+def test_a_laptop_s_run_with_adapters_on_a_mesh_is_exported_and_opens(tmp_path):
+  workdir = tmp_path / "run"
+  changes = {
+    "model.lora.rank": 4,
+    "mesh.data": 2,
+    "mesh.fsdp": 2,
+    "mesh.tensor": 2,
+    "optimizer.learning_rate": 1e-2,
+  }
+  config = trained(NAMES[0], workdir, **changes)
+  assert len(learned(workdir)) == config.steps
+  assert export.export(config, workdir, tmp_path / "out") == config.steps
+  before = hf.load(config.model.folder).params["blocks"]["up"]
+  after = hf.load(tmp_path / "out").params["blocks"]["up"]
+  assert before.shape == after.shape and bool((before != after).any())
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", NAMES)
+def test_a_laptop_s_run_takes_the_path_of_the_real_one(name, tmp_path):
+  config = trained(name, tmp_path)
+  assert len(learned(tmp_path)) == config.steps
+
+
+def test_a_run_without_a_checkpoint_or_a_family_is_not_exported(tmp_path):
+  config = of(NAMES[0], "runlocal")
+  with pytest.raises(config_lib.ConfigError, match="holds no checkpoint"):
+    export.export(config, tmp_path / "none", tmp_path / "out")
+  with pytest.raises(config_lib.ConfigError, match="config.model.folder is"):
+    export.export(runs.config(), tmp_path / "none", tmp_path / "out")
+
+
+def test_a_tokenizer_with_more_ids_than_the_model_has_rows_is_refused(tmp_path):
+  import shutil
+
+  folder = tmp_path / "model"
+  shutil.copytree(laptop.model("qwen2"), folder)
+  words = json.loads((folder / "tokenizer.json").read_text())
+  extra = [dict(words["added_tokens"][0], id=500 + i, content=f"<{i}>")
+           for i in range(2)]  # fmt: skip
+  words["added_tokens"] += extra
+  (folder / "tokenizer.json").write_text(json.dumps(words))
+  config = of(NAMES[0], "runlocal")
+  config.model.folder = str(folder)
+  with pytest.raises(config_lib.ConfigError, match="embedding 320 rows"):
+    loop.train(config, tmp_path / "run")
