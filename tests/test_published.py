@@ -3,6 +3,7 @@
 import importlib
 import json
 import re
+import shutil
 
 import pytest
 
@@ -111,14 +112,13 @@ def test_a_run_without_a_checkpoint_or_a_family_is_not_exported(tmp_path):
 
 
 def test_a_tokenizer_with_more_ids_than_the_model_has_rows_is_refused(tmp_path):
-  import shutil
-
   folder = tmp_path / "model"
   shutil.copytree(laptop.model("qwen2"), folder)
   words = json.loads((folder / "tokenizer.json").read_text())
-  extra = [dict(words["added_tokens"][0], id=500 + i, content=f"<{i}>")
-           for i in range(2)]  # fmt: skip
-  words["added_tokens"] += extra
+  first = words["added_tokens"][0]
+  words["added_tokens"] += [
+    first | dict(id=259 + number, content=f"<{number}>") for number in range(70)
+  ]
   (folder / "tokenizer.json").write_text(json.dumps(words))
   config = of(NAMES[0], "runlocal")
   config.model.folder = str(folder)
