@@ -1,5 +1,7 @@
 """What the configurations of real experiments share."""
 
+import math
+
 from ml_collections import ConfigDict
 
 from configs import common, default, laptop, recipe
@@ -51,6 +53,11 @@ def _leave_owned_bounds(c: ConfigDict) -> None:
 
 
 def _fit(c: ConfigDict, values: recipe.Values) -> None:
-  """Lengths are those of the experiment's model, whatever a method had."""
+  """Lengths are those of the experiment's model, whatever a method had.
+
+  Slices divide the rows of a minibatch, as many as the method has.
+  """
   for field in ("max_prompt", "max_response"):
     c.rollout[field] = values[f"rollout.{field}"]
+  rows = c.rollout.prompts * c.rollout.per_prompt // c.train.updates
+  c.train.slices = math.gcd(values["train.slices"], rows // c.mesh.fsdp)

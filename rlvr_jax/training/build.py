@@ -171,6 +171,7 @@ def _settings(config: ConfigDict, task: tasks.Task) -> Settings:
     prompt_width=r.max_prompt or task.max_prompt_length,
     length=r.max_response or task.max_response_length,
     ends=sampler.Ends(task.tokenizer.stop_ids, task.tokenizer.pad_id),
+    rows=r.rows,
     main=main,
     updates=u.updates,
     slices=u.slices,
