@@ -12,9 +12,12 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import hf_cases
+from rlvr_jax import stats
 from rlvr_jax.models import hf, make_mesh
 from rlvr_jax.models.config import Lora
 from rlvr_jax.models.hf import files, small
+from rlvr_jax.sampling import sampler
+from rlvr_jax.types import Draw
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 FAMILIES = list(small.SMALL)
@@ -179,6 +182,37 @@ def test_adapters_begin_at_the_model_and_merge_into_what_they_computed(
   np.testing.assert_allclose(merged(rows), model(rows), atol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["mistral", "gemma2", "gemma3"])
+def test_windows_and_caps_hold_in_sampling_and_in_scoring(name):
+  model = hf.load(hf_cases.folder(name))
+  rows = hf_cases.tokens(model.transformer.config.vocabulary)
+  run = jax.jit(
+    lambda params, key: sampler.rollout(
+      params,
+      rows,
+      jnp.asarray(hf_cases.VALID),
+      (Draw("main", 2),),
+      key,
+      model=model.transformer,
+      length=12,
+      ends=sampler.Ends((0,), 0),
+      window=5,
+    )
+  )
+  batch = run(model.params, jax.random.key(0))
+  bare = batch.replace(stats={})
+  found = stats.score(
+    (stats.LOGP,),
+    {"policy": model.params},
+    bare,
+    model=model.transformer,
+  )
+  mask = np.asarray(batch.mask)
+  assert mask.sum() > 40
+  gap = np.abs(found[stats.LOGP.key] - batch.old_logp)[mask]
+  assert gap.max() < 1e-4
+
+
 # Everything below is refused, and the message names what is wrong.
 
 
@@ -312,3 +346,40 @@ def test_an_export_never_overwrites(tmp_path):
   model = hf.load(hf_cases.folder("qwen2"))
   with pytest.raises(ValueError, match="exists; give a folder"):
     hf.export(model, tmp_path)
+
+
+def test_a_shard_with_a_tensor_that_no_index_lists_is_refused(tmp_path):
+  source = hf.load(hf_cases.folder("qwen2"))
+  hf.export(source, tmp_path / "cut", shard_bytes=100_000)
+  shard = sorted((tmp_path / "cut").glob("*.safetensors"))[0]
+  save_file(load_file(shard) | {"evil.weight": np.ones(2, "f")}, shard)
+  with pytest.raises(ValueError, match=r"does not list \['evil.weight'\]"):
+    hf.load(tmp_path / "cut")
+
+
+def test_a_type_too_narrow_for_the_weights_is_not_written(tmp_path):
+  model = hf.load(hf_cases.folder("qwen2"))
+  params = model.params | {"final_norm": model.params["final_norm"] * 1e6}
+  model = hf.Model(model.transformer, params, model.folder)
+  with pytest.raises(ValueError, match="'model.norm.weight' is not finite"):
+    hf.export(model, tmp_path / "half", dtype="float16")
+
+
+def test_every_tensor_keeps_the_type_it_had(tmp_path):
+  folder = damaged(tmp_path)
+  change(folder, lambda t: t.update({NORM: t[NORM].astype(np.float16)}))
+  set_config(folder, dtype="bfloat16")  # which no tensor has
+  hf.export(hf.load(folder), tmp_path / "copy")
+  kinds = files.dtypes(tmp_path / "copy")
+  assert kinds == files.dtypes(folder)
+  assert set(kinds.values()) == {"float16", "float32"}
+
+
+def test_more_ids_than_rows_and_more_tokens_than_positions_are_refused():
+  config = hf.read_config(hf_cases.folder("qwen2"))
+  hf.check_vocabulary(320, config, "here")
+  with pytest.raises(ValueError, match="in here has 321 ids .* 320 rows"):
+    hf.check_vocabulary(321, config, "here")
+  hf.check_positions(96, 4000, config)
+  with pytest.raises(ValueError, match="97 and responses of 4000 .* 4096"):
+    hf.check_positions(97, 4000, config)

@@ -10,6 +10,7 @@ import pytest
 import runs
 from rlvr_jax import stats
 from rlvr_jax.models import Lora, lora
+from rlvr_jax.training import loop
 from rlvr_jax.types import Need
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -104,6 +105,17 @@ def test_merged_weights_say_what_the_adapters_said():
   mask = np.asarray(batch.mask)
   gap = np.abs(found[stats.LOGP.key] - batch.old_logp)[mask]
   assert gap.max() < 1e-5
+
+
+def test_a_resumed_run_with_adapters_ends_with_the_same_bits(tmp_path):
+  def trained(folder, steps):
+    c = runs.config(steps=steps, model__param_dtype="bfloat16")
+    c.model.lora.rank = 2
+    return jax.device_get(loop.train(c, tmp_path / folder))
+
+  whole = trained("whole", 4)
+  trained("cut", 2)
+  jax.tree.map(np.testing.assert_array_equal, whole, trained("cut", 4))
 
 
 @pytest.mark.parametrize(

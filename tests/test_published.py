@@ -9,6 +9,7 @@ import pytest
 
 import runs
 from configs import laptop
+from rlvr_jax import methods
 from rlvr_jax.models import hf
 from rlvr_jax.training import config as config_lib
 from rlvr_jax.training import export, loop
@@ -52,12 +53,32 @@ def test_what_is_missing_is_told_by_its_path(name):
   assert "data/" in told
 
 
-@pytest.mark.parametrize("method", ["grpo", "clip_cov", "aepo", "siren"])
+@pytest.mark.parametrize(
+  "name",
+  [NAMES[0], *(pytest.param(n, marks=pytest.mark.long) for n in NAMES[1:])],
+)
+def test_every_method_fits_on_a_laptop(name):
+  for method in methods.CATALOGUE:
+    config = of(name, f"method={method},runlocal")
+    config_lib.check(config)
+    assert method in config.chain
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_every_method_fits_on_a_laptop(name, method):
-  config = of(name, f"method={method},runlocal")
-  config_lib.check(config)
-  assert method in config.chain
+def test_no_method_makes_rows_longer_than_the_model(name):
+  own = of(name, None)
+  for method in methods.CATALOGUE:
+    rollout = of(name, f"method={method}").rollout
+    assert rollout.max_prompt == own.rollout.max_prompt
+    assert rollout.max_response == own.rollout.max_response
+
+
+def test_without_a_method_the_numbers_are_those_of_the_experiment():
+  for name in NAMES:
+    module = importlib.import_module(f"configs.{name}")
+    flat = config_lib.flatten(module.get_config(None).to_dict())
+    values = {k: v for k, v in module.VALUES.items() if "options" not in k}
+    assert {k: flat[k] for k in values} == values
 
 
 def trained(name, workdir, **changes):
@@ -73,7 +94,6 @@ def learned(workdir):
   assert any(line["reward/mean"] > 0 for line in found)
   assert any(line["update/gradient_norm"] > 0 for line in found)
   assert all(line["guard/skipped_fraction"] == 0 for line in found)
-  assert found[-1]["eval/pass@1"] >= 0
   # Sampler and trainer hold the same policy, up to bfloat16.
   assert found[0]["mismatch/mean"] < 0.05
   return found
