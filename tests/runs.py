@@ -1,15 +1,19 @@
 """A run small enough for a test, and the pieces of one without files."""
 
+import contextlib
 import functools
+import importlib
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+import types
+from collections.abc import Iterator, Sequence
 
 import jax
 import numpy as np
 import optax
 import pytest
+from absl import flags
 from ml_collections import ConfigDict
 
 from configs import default
@@ -152,11 +156,20 @@ def step(p: Programs, state, ref, reward=None):
   return state, [jax.device_get(measured), *lines]
 
 
-def spawn(*flags: str, module: str = "experiments.train") -> subprocess.Popen:
+@contextlib.contextmanager
+def program(name: str) -> Iterator[types.ModuleType]:
+  """A program, whose flags are there as long as the context."""
+  before = set(flags.FLAGS)
+  sys.modules.pop(name, None)  # Programs define the same flags.
+  yield importlib.import_module(name)
+  flags.FLAGS.remove_flag_values(set(flags.FLAGS) - before)
+
+
+def spawn(*argv: str, module: str = "experiments.train") -> subprocess.Popen:
   """The command line in a process of its own, one CPU device."""
   env = os.environ | {"XLA_FLAGS": "", "PYTHONPATH": os.getcwd()}
   return subprocess.Popen(
-    [sys.executable, "-m", module, *flags],
+    [sys.executable, "-m", module, *argv],
     env=env,
     stdout=subprocess.PIPE,
     stderr=subprocess.STDOUT,

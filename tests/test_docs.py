@@ -1,4 +1,3 @@
-import importlib
 import pathlib
 import re
 import shlex
@@ -7,6 +6,7 @@ import sys
 import pytest
 from absl import flags
 
+import runs
 from rlvr_jax import methods
 from rlvr_jax.report import catalogue
 from rlvr_jax.training import compare, loop
@@ -75,29 +75,34 @@ README_COMMANDS = commands((ROOT / "README.md").read_text())
 
 
 @pytest.fixture
-def no_training(monkeypatch, tmp_path):
+def no_training(monkeypatch, tmp_path, tmp_path_factory):
   """Runs a command line as far as the check of its configurations."""
   monkeypatch.chdir(ROOT)
   monkeypatch.setattr(loop, "train", config_lib.check)
   monkeypatch.setattr(compare, "compare", lambda *a: compare.plan(*a[:4]))
-  before = set(flags.FLAGS)
+  cache = tmp_path_factory.getbasetemp().parent / "cache"
+  monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
 
   def run(command):
     name, *argv = shlex.split(command)
-    argv = [name, *argv, f"--workdir={tmp_path / 'run'}"]
-    monkeypatch.setattr(sys, "argv", argv)  # config_flags reads it
-    sys.modules.pop(name, None)  # both programs define the same flags
-    program = importlib.import_module(name)
-    flags.FLAGS(argv)
-    return program.main()
+    if name != "experiments.evaluate":
+      argv.append(f"--workdir={tmp_path / 'run'}")
+    monkeypatch.setattr(sys, "argv", [name, *argv])  # config_flags reads it
+    with runs.program(name) as program:
+      flags.FLAGS([name, *argv])
+      if name == "experiments.evaluate":  # The model would have to be there.
+        with pytest.raises(config_lib.ConfigError, match="is no folder"):
+          program.main()
+      else:
+        program.main()
 
-  yield run
-  flags.FLAGS.remove_flag_values(set(flags.FLAGS) - before)
+  return run
 
 
-def test_the_readme_shows_both_programs():
+def test_the_readme_shows_the_programs():
   programs = {command.split()[0] for command in README_COMMANDS}
-  assert programs == {"experiments.train", "experiments.compare"}
+  names = ("train", "compare", "evaluate")
+  assert programs == {f"experiments.{name}" for name in names}
 
 
 @pytest.mark.parametrize("command", README_COMMANDS)

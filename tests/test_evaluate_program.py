@@ -1,8 +1,6 @@
 """The program: flags, what it refuses, what it writes."""
 
-import importlib
 import json
-import sys
 
 import pytest
 from absl import flags
@@ -24,8 +22,6 @@ FEW += ["--temperature=1.2", "--top_p=1", "--mesh_data=8", "--noprogress"]
 def program(monkeypatch, tmp_path):
   """Runs a command line on a random policy; `asked` counts its loads."""
   before = set(flags.FLAGS)
-  sys.modules.pop("experiments.evaluate", None)
-  module = importlib.import_module("experiments.evaluate")
   (tmp_path / "model").mkdir()
   (tmp_path / "model" / "model.safetensors").write_bytes(b"weights")
 
@@ -45,9 +41,9 @@ def program(monkeypatch, tmp_path):
   run.files = [f"--model={tmp_path / 'model'}", "--data=a.parquet"]
   run.files += [f"--out={tmp_path / 'out'}"]
   run.out = tmp_path / "out"
-  monkeypatch.setattr(module, "load", load)
-  yield run
-  flags.FLAGS.remove_flag_values(set(flags.FLAGS) - before)
+  with runs.program("experiments.evaluate") as module:
+    monkeypatch.setattr(module, "load", load)
+    yield run
 
 
 def message(program, *argv):

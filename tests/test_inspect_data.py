@@ -7,7 +7,7 @@ from absl import flags
 from absl.testing import flagsaver
 
 import folders
-from experiments import inspect_data
+import runs
 
 
 @pytest.fixture
@@ -17,10 +17,11 @@ def inspect(capsys):
   def run(**given):
     with flagsaver.flagsaver():
       flags.FLAGS(["inspect_data", *(f"--{k}={v}" for k, v in given.items())])
-      inspect_data.main(["inspect_data"])
+      program.main(["inspect_data"])
     return capsys.readouterr().out
 
-  return run
+  with runs.program("experiments.inspect_data") as program:
+    yield run
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from rlvr_jax import methods, objective, transform
 from rlvr_jax.analysis import answers
 from rlvr_jax.kernels import reference
 from rlvr_jax.methods.kl_penalty import REF_LOGP
+from rlvr_jax.sampling import sampler
 from rlvr_jax.training import measures
 
 EOS, OTHER = 1, 2
@@ -196,9 +197,10 @@ def _of_rollout(case: common.Case) -> dict[str, jax.Array]:
   moments = reference.moments(flat, jnp.zeros(len(flat), jnp.int32))
   entropy = moments.entropy.reshape(logits.shape[:2])
   measure = jax.jit(measures.rollout, static_argnums=2)
-  every = measure(batch, entropy, EOS)
+  ends = sampler.Ends((EOS,), 0)
+  every = measure(batch, entropy, ends)
   group = jnp.where(batch.mask.any(axis=1), batch.group, -1)
-  some = measure(batch.replace(group=group), entropy, EOS)
+  some = measure(batch.replace(group=group), entropy, ends)
   return {
     "entropy_per_token": entropy,
     **{theirs: every[ours] for theirs, ours in _ROLLOUT.items()},
