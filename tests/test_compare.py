@@ -11,8 +11,14 @@ from rlvr_jax.training import config as config_lib
   ("flag", "told"),
   [
     ("--methods=grpo,stear", "no method named 'stear' (did you mean 'steer'?)"),
-    ("--seeds=a", "--seeds: 'a' must be a whole number"),
-    ("--config.steer.w_min=0.5", "'steer' is not in config.chain"),
+    pytest.param(
+      "--seeds=a", "--seeds: 'a' must be a whole number", marks=pytest.mark.long
+    ),
+    pytest.param(
+      "--config.steer.w_min=0.5",
+      "'steer' is not in config.chain",
+      marks=pytest.mark.long,
+    ),
     ("--config.chain=('grpo',)", "--methods decides the chains"),
   ],
 )

@@ -305,14 +305,26 @@ def test_config_arguments_are_read_and_checked():
       "--config=configs/quickstart.py:method=clipcov",
       "did you mean 'clip_cov'",
     ),
-    ("--config.rollout.promts=3", 'Did you mean "prompts"'),
+    pytest.param(
+      "--config.rollout.promts=3",
+      'Did you mean "prompts"',
+      marks=pytest.mark.long,
+    ),
     ("--config.chain=grpo,steer", "no method is called that"),
-    ("--config.steps=many", "steps"),
-    ("--workdr=x", "workdr"),
-    ("--config.foo.bar=1", "no field 'foo'"),
-    ("--config=configs/nothing.py", "configs/nothing.py"),
+    pytest.param("--config.steps=many", "steps", marks=pytest.mark.long),
+    pytest.param("--workdr=x", "workdr", marks=pytest.mark.long),
+    pytest.param(
+      "--config.foo.bar=1", "no field 'foo'", marks=pytest.mark.long
+    ),
+    pytest.param(
+      "--config=configs/nothing.py",
+      "configs/nothing.py",
+      marks=pytest.mark.long,
+    ),
     ("--config.task.name=splt", "did you mean 'split'"),
-    ("forgotten", "unexpected arguments ['forgotten']"),
+    pytest.param(
+      "forgotten", "unexpected arguments ['forgotten']", marks=pytest.mark.long
+    ),
   ],
 )
 def test_the_command_line_ends_with_one_message_and_no_traceback(

@@ -15,6 +15,7 @@ def grpo(tmp_path_factory):
   return config, cost.Bench(config)
 
 
+@pytest.mark.long
 def test_a_deeper_model_costs_more_and_nothing_beside(grpo):
   config, bench = grpo
   deep = config.copy_and_resolve_references()

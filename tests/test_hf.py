@@ -100,7 +100,16 @@ def test_many_files_and_their_index_hold_the_same_model(tmp_path):
   jax.tree.map(np.testing.assert_array_equal, a, b)
 
 
-@pytest.mark.parametrize("shape", [(2, 4, 1), (1, 2, 4), (1, 1, 8), (4, 1, 2)])
+@pytest.mark.parametrize(
+  "shape",
+  [
+    (1, 2, 4),
+    *(
+      pytest.param(s, marks=pytest.mark.long)
+      for s in [(2, 4, 1), (1, 1, 8), (4, 1, 2)]
+    ),
+  ],
+)
 def test_weights_land_split_on_a_mesh_and_are_the_same(shape, tmp_path):
   source = hf_cases.folder("qwen2_untied")
   split = hf.load(source, mesh=make_mesh(*shape))

@@ -42,6 +42,7 @@ def test_an_exported_folder_opens_as_it_is_and_talks_the_same(name, tmp_path):
   assert tokenizer.eos_token_id in ends
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", small.SMALL)
 def test_the_stored_logits_are_those_of_the_installed_transformers(name):
   stored = np.load(hf_cases.STORED)[f"{name}/whole"]

@@ -192,7 +192,7 @@ def test_a_worker_starts_in_little_time():
     assert verifier.verify(["x+1"], boxed("1+x")) == [True]
   after = resource.getrusage(resource.RUSAGE_CHILDREN)
   used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-  assert used < 1.5
+  assert used < 3  # of which computer algebra takes 0.6 to load
 
 
 def test_no_text_is_run_as_python_by_whatever_path(tmp_path):

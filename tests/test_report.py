@@ -380,6 +380,7 @@ def test_alarms_are_shown_on_the_page(tmp_path):
   assert "the policy has" in report.write([run], tmp_path, "Bad").read_text()
 
 
+@pytest.mark.long
 def test_more_labels_than_colours_get_panels_of_their_own(tmp_path):
   many_runs = [
     save(
