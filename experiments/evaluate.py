@@ -10,8 +10,6 @@ python -m experiments.evaluate --records=evaluations/qwen3 --ks=1,8
 """
 
 import os
-import pathlib
-import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -24,6 +22,7 @@ from rlvr_jax.evaluation.examiner import Examiner, How
 from rlvr_jax.evaluation.records import FILE, Header, Log, Record, read
 from rlvr_jax.evaluation.run import Evaluation
 from rlvr_jax.models import Transformer
+from rlvr_jax.models.hf import files
 from rlvr_jax.models.mesh import make_mesh
 from rlvr_jax.training import command
 from rlvr_jax.training import config as config_lib
@@ -137,22 +136,10 @@ def header() -> Header:
   """What an evaluation that goes on must have in common with its start."""
   return {
     "model": _MODEL.value,
-    "model_checksum": _checksum(pathlib.Path(_MODEL.value)),
+    "model_checksum": files.checksum(_MODEL.value),
     "data": _DATA.value,
     **{flag.name: flag.value for flag in _DECIDE},
   }
-
-
-def _checksum(folder: pathlib.Path) -> str:
-  """Of weights, configuration and tokenizer: a retrained model is another."""
-  checksum = 0
-  for path in sorted(folder.iterdir()):
-    if path.suffix in (".json", ".jinja", ".model", ".safetensors"):
-      checksum = zlib.crc32(path.name.encode(), checksum)
-      with path.open("rb") as file:
-        while block := file.read(1 << 24):
-          checksum = zlib.crc32(block, checksum)
-  return f"{checksum:08x}"
 
 
 def evaluate() -> tuple[Header, list[Record]]:

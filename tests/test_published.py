@@ -100,8 +100,10 @@ def learned(workdir):
 
 
 def test_a_laptop_s_run_with_adapters_on_a_mesh_is_exported_and_opens(tmp_path):
-  workdir = tmp_path / "run"
+  workdir, base = tmp_path / "run", tmp_path / "base"
+  shutil.copytree(laptop.model("qwen2"), base)
   changes = {
+    "model.folder": str(base),
     "model.lora.rank": 4,
     "mesh.data": 2,
     "mesh.fsdp": 2,
@@ -114,6 +116,11 @@ def test_a_laptop_s_run_with_adapters_on_a_mesh_is_exported_and_opens(tmp_path):
   before = hf.load(config.model.folder).params["blocks"]["up"]
   after = hf.load(tmp_path / "out").params["blocks"]["up"]
   assert before.shape == after.shape and bool((before != after).any())
+  # A run does not go on above other weights than it began with.
+  with (base / "generation_config.json").open("a") as file:
+    file.write(" ")
+  with pytest.raises(config_lib.ConfigError, match="began with other files"):
+    loop.train(config, workdir)
 
 
 @pytest.mark.long

@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 from rlvr_jax import reduce, rng, stats, tasks
 from rlvr_jax.models import hf, lora
 from rlvr_jax.models import mesh as mesh_lib
+from rlvr_jax.models.hf import files
 from rlvr_jax.models.transformer import Transformer
 from rlvr_jax.training import config as config_lib
 from rlvr_jax.training import precision, state
@@ -150,15 +151,17 @@ def identity(config: ConfigDict) -> dict:
 
 
 def check(config: ConfigDict, workdir: str | os.PathLike) -> None:
-  """Raises if the warm start would be refused; writes nothing.
+  """Raises if model or warm start would be refused; writes nothing.
 
   Args:
     config: of the run.
     workdir: of the run.
 
   Raises:
-    ConfigError: the folder holds the warm start of another configuration.
+    ConfigError: the folder holds the warm start of another configuration, or
+      the run in it began with other weights than the model's folder holds.
   """
+  _check_model(config, workdir)
   folder = _folder(config, workdir)
   if not config.warm_start.steps or not (folder / "config.json").exists():
     return
@@ -167,6 +170,25 @@ def check(config: ConfigDict, workdir: str | os.PathLike) -> None:
   if checkpoints.latest() is not None:
     _check_note(folder / "config.json", identity(config))
   checkpoints.close()
+
+
+def _check_model(config: ConfigDict, workdir: str | os.PathLike) -> None:
+  """The folder of the model must hold what the run began with."""
+  note = pathlib.Path(workdir) / "model.json"
+  if not config.model.folder or not note.exists():
+    return
+  held = config_lib.read(note)
+  if held != _origin(config):
+    raise config_lib.ConfigError(
+      f"the run in {workdir} began with other files than "
+      f"config.model.folder = {config.model.folder!r} holds now; bring back "
+      "that model, or use another --workdir."
+    )
+
+
+def _origin(config: ConfigDict) -> dict[str, str]:
+  """What the model of a run was, to be compared when the run goes on."""
+  return {"checksum": files.checksum(config.model.folder)}
 
 
 def _folder(config: ConfigDict, workdir: str | os.PathLike) -> pathlib.Path:
@@ -194,6 +216,9 @@ def load_or_train(
     ValueError: the folder holds the warm start of another configuration.
   """
   plain = model.without_adapters()
+  note = pathlib.Path(workdir) / "model.json"
+  if config.model.folder and not note.exists():
+    config_lib.write(note, _origin(config))
   if config.warm_start.steps:
     params = _trained(config, workdir, task, plain, mesh, widths, key)
   else:

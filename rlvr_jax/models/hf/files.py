@@ -1,7 +1,9 @@
 """The safetensors files of a folder. Nothing else is ever opened as weights."""
 
 import contextlib
+import os
 import pathlib
+import zlib
 from collections.abc import Iterator, Mapping
 
 import safetensors
@@ -72,6 +74,18 @@ def dtypes(folder: pathlib.Path) -> dict[str, str]:
         kind = file.get_slice(name).get_dtype()
         found[name] = DTYPES.get(kind, kind)
   return found
+
+
+def checksum(folder: str | os.PathLike) -> str:
+  """Of weights, configuration and tokenizer: a retrained model is another."""
+  found = 0
+  for path in sorted(pathlib.Path(folder).iterdir()):
+    if path.suffix in (".json", ".jinja", ".model", ".safetensors"):
+      found = zlib.crc32(path.name.encode(), found)
+      with path.open("rb") as file:
+        while block := file.read(1 << 24):
+          found = zlib.crc32(block, found)
+  return f"{found:08x}"
 
 
 @contextlib.contextmanager
