@@ -81,7 +81,13 @@ def test_the_gradient_is_the_chain_rule_through_the_merged_weights():
 
 
 @pytest.mark.parametrize(
-  "changes", [dict(slices=2), dict(devices=4, shape=dict(data=2, tensor=2))]
+  "changes",
+  [
+    dict(slices=2),
+    pytest.param(
+      dict(devices=4, shape=dict(data=2, tensor=2)), marks=pytest.mark.long
+    ),
+  ],
 )
 def test_slices_and_devices_change_adapters_by_rounding_alone(changes):
   one, other = programs(), programs(**changes)
