@@ -113,6 +113,7 @@ def test_merged_weights_say_what_the_adapters_said():
   assert gap.max() < 1e-5
 
 
+@pytest.mark.long
 def test_a_resumed_run_with_adapters_ends_with_the_same_bits(tmp_path):
   def trained(folder, steps):
     c = runs.config(steps=steps, model__param_dtype="bfloat16")
