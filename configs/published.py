@@ -12,6 +12,24 @@ BOXED = (
 )
 
 
+# DAPO, arXiv 2503.14476: training on DAPO-Math-17k, measured by avg@32.
+DAPO = {
+  "task.options.max_prompt": 1024,
+  "steps": 300,
+  "rollout.prompts": 512,
+  "rollout.per_prompt": 16,
+  "rollout.max_prompt": 1024,
+  "train.updates": 16,
+  "loss.clip_high": 0.28,
+  "optimizer.learning_rate": 1e-6,
+  "evaluation.every": 10,
+  "evaluation.samples": 32,
+  "evaluation.ks": (1, 8, 32),
+  "evaluation.top_p": 0.7,
+  "mesh.fsdp": 8,
+}
+
+
 def experiment(
   small: str, arg: str | None, values: recipe.Values
 ) -> ConfigDict:

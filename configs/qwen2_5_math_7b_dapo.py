@@ -20,27 +20,14 @@ from ml_collections import ConfigDict
 
 from configs import published
 
-VALUES = {
+VALUES = published.DAPO | {
   "model.folder": "models/Qwen2.5-Math-7B",
   "task.options.train": ("data/DAPO-Math-17k.parquet",),
   "task.options.evaluation": ("data/aime24.parquet",),
-  "task.options.max_prompt": 1024,
-  "steps": 300,
-  "rollout.prompts": 512,
-  "rollout.per_prompt": 16,
   "rollout.rows": 512,
-  "rollout.max_prompt": 1024,
   "rollout.max_response": 3072,
-  "train.updates": 16,
   "train.slices": 32,
-  "loss.clip_high": 0.28,
-  "optimizer.learning_rate": 1e-6,
-  "evaluation.every": 10,
-  "evaluation.samples": 32,
-  "evaluation.ks": (1, 8, 32),
-  "evaluation.top_p": 0.7,
   "evaluation.rows": 512,
-  "mesh.fsdp": 8,
 }
 
 

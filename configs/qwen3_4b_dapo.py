@@ -20,27 +20,14 @@ from ml_collections import ConfigDict
 
 from configs import published
 
-VALUES = {
+VALUES = published.DAPO | {
   "model.folder": "models/Qwen3-4B-Base",
   "task.options.train": ("data/DAPO-Math-17k.parquet",),
   "task.options.evaluation": ("data/aime24.parquet", "data/aime25.parquet"),
-  "task.options.max_prompt": 1024,
-  "steps": 300,
-  "rollout.prompts": 512,
-  "rollout.per_prompt": 16,
   "rollout.rows": 128,
-  "rollout.max_prompt": 1024,
   "rollout.max_response": 8192,
-  "train.updates": 16,
   "train.slices": 64,
-  "loss.clip_high": 0.28,
-  "optimizer.learning_rate": 1e-6,
-  "evaluation.every": 10,
-  "evaluation.samples": 32,
-  "evaluation.ks": (1, 8, 32),
-  "evaluation.top_p": 0.7,
   "evaluation.rows": 256,
-  "mesh.fsdp": 8,
 }
 
 

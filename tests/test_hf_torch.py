@@ -9,6 +9,7 @@ from rlvr_jax.models import hf
 from rlvr_jax.models.hf import small
 
 torch = pytest.importorskip("torch", reason="pip install torch to run these")
+make_hf_vectors = pytest.importorskip("make_hf_vectors")
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
 CONVERSATION = [
@@ -45,15 +46,10 @@ def test_an_exported_folder_opens_as_it_is_and_talks_the_same(name, tmp_path):
 @pytest.mark.long
 @pytest.mark.parametrize("name", small.SMALL)
 def test_the_stored_logits_are_those_of_the_installed_transformers(name):
-  stored = np.load(hf_cases.STORED)[f"{name}/whole"]
-  model = torch_model(hf_cases.folder(name))
-  rows = torch.tensor(hf_cases.tokens(model.config.vocab_size)).long()
-  mask = torch.tensor(hf_cases.VALID).long()
-  positions = (mask.cumsum(1) - 1).clamp(min=0)
-  with torch.no_grad():
-    found = model(
-      input_ids=rows, attention_mask=mask, position_ids=positions
-    ).logits.numpy()[..., hf_cases.KEPT]
-  np.testing.assert_allclose(
-    found[hf_cases.VALID], stored[hf_cases.VALID], atol=1e-4
+  stored, found = np.load(hf_cases.STORED), make_hf_vectors.logits(name)
+  for key in (f"{name}/whole", f"{name}/stepped"):
+    kept = hf_cases.VALID if key.endswith("whole") else ...
+    np.testing.assert_allclose(found[key][kept], stored[key][kept], atol=1e-4)
+  np.testing.assert_array_equal(
+    found[f"{name}/tokens"], stored[f"{name}/tokens"]
   )

@@ -34,7 +34,8 @@ def export(
 
   Raises:
     ConfigError: the configuration is not that of the run, the run did not begin
-      with a model in this format, has no checkpoint, or the folder exists.
+      with a model in this format or began with other weights than its folder
+      holds now, has no checkpoint, or the folder exists.
   """
   config_lib.check(config, workdir)
   if not config.model.folder:
@@ -45,6 +46,7 @@ def export(
     )
   if pathlib.Path(folder).exists():
     raise config_lib.ConfigError(f"{folder} exists; give another folder.")
+  warm_start.check(config, workdir)
   with config_lib.building():
     run = build(config)
   step, state = _newest(run, pathlib.Path(workdir).absolute())
