@@ -5,7 +5,7 @@ import math
 from ml_collections import ConfigDict
 
 from configs import common, default, laptop, recipe
-from rlvr_jax.training import hyper, relations
+from rlvr_jax.training import chains, hyper
 
 BOXED = (
   "Please reason step by step, and put your final answer within \\boxed{}."
@@ -67,7 +67,7 @@ def _leave_owned_bounds(c: ConfigDict) -> None:
   chain = hyper.chain_of(c.to_dict(), c.chain)
   owned = {field for part in chain.parts for field in part.owns}
   for field in owned & {"clip_low", "clip_high"}:
-    c.loss[field] = relations.CLIP
+    c.loss[field] = chains.CLIP
 
 
 def _fit(c: ConfigDict, values: recipe.Values) -> None:

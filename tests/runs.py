@@ -23,7 +23,8 @@ from rlvr_jax.models import DecoderConfig, Transformer
 from rlvr_jax.models.mesh import make_mesh, shardings
 from rlvr_jax.sampling import sampler
 from rlvr_jax.training import config as config_lib
-from rlvr_jax.training.programs import Programs, Settings
+from rlvr_jax.training.programs import Programs
+from rlvr_jax.training.settings import Settings
 from rlvr_jax.training.state import layout
 from rlvr_jax.transform import chain
 from rlvr_jax.types import Draw
@@ -124,8 +125,8 @@ def start(p: Programs, seed: int = 0):
   params = jax.device_put(params, shardings(params, p.mesh))
   where = layout(jax.eval_shape(init, key, params), p.mesh)
   state = jax.jit(init, out_shardings=where)(key, params)
-  if p.adapted:
-    return state, p.frozen(params)
+  if p.weights.adapted:
+    return state, p.weights.frozen(params)
   return state, jax.tree.map(lambda x: x + 0.01, params)
 
 

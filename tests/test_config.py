@@ -7,8 +7,8 @@ import pytest
 
 import runs
 from configs import common, default
+from rlvr_jax.training import chains, fields, loop
 from rlvr_jax.training import config as config_lib
-from rlvr_jax.training import loop, relations
 from runs import message
 
 BAD = {
@@ -201,9 +201,9 @@ def test_a_misspelt_field_hides_neither_methods_nor_sizes():
     assert part in told
 
 
-@pytest.mark.parametrize("name", config_lib.RULES)
+@pytest.mark.parametrize("name", fields.RULES)
 def test_a_number_is_a_number_within_the_interval_it_is_told_to_be_in(name):
-  rule = config_lib.RULES[name]
+  rule = fields.RULES[name]
   if not rule.allowed.startswith("a number in "):
     return
   interval = rule.allowed.removeprefix("a number in ")
@@ -218,7 +218,7 @@ def test_a_number_is_a_number_within_the_interval_it_is_told_to_be_in(name):
 
 def test_the_bounds_that_a_method_overwrites_are_known_by_their_defaults():
   loss = default.get_config().loss
-  assert loss.clip_low == loss.clip_high == relations.CLIP
+  assert loss.clip_low == loss.clip_high == chains.CLIP
 
 
 def test_all_problems_are_told_at_once():

@@ -4,6 +4,7 @@ import concurrent.futures
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -66,6 +67,8 @@ def test_the_pad_is_the_unknown_token_rather_than_an_eos(tmp_path):
 @pytest.mark.parametrize("name", MADE)
 @hypothesis.given(text=st.text(st.characters(exclude_categories=["Cs"])))
 def test_decode_inverts_encode(name, text, made):
+  # A text that looks like a special token is read as one.
+  hypothesis.assume(not re.search("<.*>", text, re.DOTALL))
   assert made[name].decode(made[name].encode(text)) == text
 
 

@@ -44,7 +44,7 @@ def test_state_and_optimizer_hold_the_adapters_alone():
 def test_the_reference_policy_is_the_frozen_weights_without_a_copy():
   p = programs()
   params = p.model.init(jax.random.key(0))
-  frozen = p.frozen(params)
+  frozen = p.weights.frozen(params)
   for kept in jax.tree.leaves(frozen):
     assert any(kept is x for x in jax.tree.leaves(params))
   state, ref = runs.start(p)

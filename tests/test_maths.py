@@ -179,10 +179,16 @@ def test_references_are_checked_when_data_are_loaded(verifier):
   good = ["5", "1,000", "(1,2]", r"\frac{\sqrt{3}}{2}", "y=-2x", "Evelyn"]
   assert verifier.check_references(good) == [None] * len(good)
   assert verifier.verify(good, boxed(*good)) == [True] * len(good)
-  assert "empty" in verifier.check_reference("$$")
-  assert "512 characters" in verifier.check_reference("x" * 513)
-  assert "cannot parse" in verifier.check_reference(r"\frac{1}{")
-  assert "takes too long" in verifier.check_reference(SLOW)
+  bad = {
+    "$$": "empty",
+    "x" * 513: "512 characters",
+    r"\frac{1}{": "cannot parse",
+    SLOW: "takes too long",
+  }
+  told = verifier.check_references([*bad, *good])
+  assert told[len(bad) :] == [None] * len(good)
+  for why, part in zip(told, bad.values()):
+    assert part in why
 
 
 def test_a_worker_starts_in_little_time():

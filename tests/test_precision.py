@@ -66,11 +66,25 @@ def test_weights_of_a_run_are_the_rounded_copies_after_every_step():
     )
 
 
-def test_a_slow_copy_of_16_bit_weights_is_kept_in_32():
-  p = runs.programs("grpo", model=dict(param_dtype="bfloat16"))
+def test_a_slow_copy_follows_the_wide_copies_not_the_rounded_weights():
+  # Steps of 1e-5 reach the copies alone.
+  tx = with_master_copies(optax.sgd(1e-5))
+  p = runs.programs(
+    "grpo", model=dict(param_dtype="bfloat16"), tx=tx, updates=1
+  )
   slow = Need(stats.Logp(), params=("ema",), when="rollout")
   watch = monitor("watch", lambda o, c: {}, needs=(slow,))
   method = chain(*p.method.parts, watch)
   q = Programs(p.model, method, p.tx, p.settings, p.mesh)
-  state, _ = runs.start(q)
-  assert {x.dtype.name for x in jax.tree.leaves(state.ema)} == {"float32"}
+  state, ref = runs.start(q)
+  begin = jax.device_get(state.ema)
+  state, _ = runs.step(q, state, ref)
+  decay = q.settings.ema_decay
+
+  def check(slow, before, copy):
+    assert slow.dtype == jnp.float32
+    np.testing.assert_allclose(slow, decay * before + (1 - decay) * copy)
+
+  jax.tree.map(check, state.ema, begin, state.opt.copies)
+  moved = jax.tree.map(lambda a, b: (a != b).any(), state.ema, begin)
+  assert any(jax.tree.leaves(moved))

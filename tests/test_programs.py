@@ -5,11 +5,10 @@ import optax
 import pytest
 
 import runs
-from rlvr_jax import methods, reduce, stats
+from rlvr_jax import methods, stats
 from rlvr_jax.analysis.entropy_law import group_covariance
-from rlvr_jax.training import build, guard, measures
-from rlvr_jax.training.programs import mean_over_updates, shuffled
-from rlvr_jax.types import Clock
+from rlvr_jax.training import build, measures
+from rlvr_jax.training.metrics import mean_over_updates
 from rows import FIRST
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -168,60 +167,10 @@ def test_the_mismatch_is_the_sampler_s_whether_rescored_or_not():
   np.testing.assert_allclose(*found, rtol=1e-3)
 
 
-@pytest.mark.parametrize("updates", [2, 8])
-def test_a_minibatch_holds_whole_groups_with_numbers_of_its_own(updates):
-  p = runs.programs("grpo", updates=updates)
-  batch = p.sample(*runs.start(p), *runs.prompts(p))
-  seen = []
-  for index in range(updates):
-    part = p._minibatch(batch, Clock(0, index, jax.random.key(0)))
-    rows = part.mask.shape[0]
-    assert rows * updates == batch.mask.shape[0]
-    np.testing.assert_array_equal(reduce.group_count(part.group), 4)
-    assert part.group.max() < rows
-    seen += list(map(tuple, np.asarray(part.tokens)))
-  assert sorted(seen) == sorted(map(tuple, np.asarray(batch.tokens)))
-
-
-def test_rows_that_lose_their_group_cut_no_other_group():
-  p = runs.programs("grpo", updates=4)
-  batch = p.sample(*runs.start(p), *runs.prompts(p))
-  lost = np.isin(np.arange(32), [0, 5, 6, 7, 8, 9, 10, 11, 31])
-  whole = np.asarray(batch.group)
-  batch = batch.replace(
-    group=jnp.where(lost, -1, batch.group),
-    mask=batch.mask & ~lost[:, None],
-    # Tells the rows apart in the minibatches.
-    reward=jnp.asarray(whole, jnp.float32),
-  )
-  for seed in range(5):
-    for index in range(4):
-      part = p._minibatch(batch, Clock(0, index, jax.random.key(seed)))
-      _, sizes = np.unique(part.reward, return_counts=True)
-      np.testing.assert_array_equal(sizes, [4, 4])
-
-
-def test_replayed_rows_answer_no_prompt_and_move_on_their_own():
-  p = runs.programs("grpo", updates=4)
-  batch = p.sample(*runs.start(p), *runs.prompts(p))
-  replay = np.arange(32) >= 24
-  batch = batch.replace(
-    group=jnp.where(replay, -1, batch.group),
-    prompt=jnp.where(replay, -1, batch.prompt),
-  )
-  orders = [shuffled(batch, jax.random.key(s)) for s in range(5)]
-  for order in orders:
-    np.testing.assert_array_equal(np.sort(order), np.arange(32))
-  places = [
-    np.flatnonzero(np.isin(order, np.arange(24, 32))) for order in orders
-  ]
-  assert any((np.diff(place) > 1).any() for place in places)
-
-
 def test_every_program_is_traced_once_over_steps_and_kinds_of_rollouts():
   p = runs.programs(*CHAIN)
   state, ref = runs.start(p)
-  rows = sum(n for _, n in p.draws)
+  rows = sum(n for _, n in p.plan.draws)
   for reward in (None, np.zeros(rows, np.float32), np.ones(rows, np.float32)):
     state, _ = runs.step(p, state, ref, reward)
   assert [f._cache_size() for f in (p.sample, p.prepare, p.update)] == [1] * 3
@@ -305,14 +254,15 @@ def test_the_covariances_are_those_of_the_entropy_law():
 def test_the_slow_copy_exists_only_when_a_method_asks_for_it():
   p = runs.programs("grpo")
   assert jax.eval_shape(p.init_state, jax.random.key(0), None).ema is None
-  assert not p.needs_params("ref")
-  assert runs.programs("grpo", "kl_penalty").needs_params("ref")
+  params = {"w": jnp.ones(2)}
+  assert p.weights.frozen(params) is None
+  assert runs.programs("grpo", "kl_penalty").weights.frozen(params) is params
 
 
 def test_a_refused_update_keeps_parameters_optimizer_and_method_together():
   p = runs.programs("grpo", "entropy_bonus")
   state, ref = runs.start(p)
-  rows = sum(n for _, n in p.draws)
+  rows = sum(n for _, n in p.plan.draws)
   before = jax.device_get((state.params, state.opt))
   state, lines = runs.step(p, state, ref, np.full(rows, np.nan, np.float32))
   after = jax.device_get((state.params, state.opt))
@@ -322,39 +272,6 @@ def test_a_refused_update_keeps_parameters_optimizer_and_method_together():
   state, lines = runs.step(p, state, ref)
   assert lines[1]["guard/skipped_fraction"] == 0
   assert int(state.guard.consecutive) == 0
-
-
-def test_a_spike_is_refused_only_once_the_guard_knows_what_is_usual():
-  state = guard.init(8)
-  usual = [1.0, 1.1, 0.9, 1.0]
-  for norm in usual:
-    spike = guard.accepts(state, 0.0, jnp.float32(1e4), 6.0)
-    assert spike == (int(state.remembered) < 4)
-    state = guard.advance(state, jnp.bool(True), jnp.float32(norm))
-  assert not guard.accepts(state, 0.0, jnp.float32(1e4), 6.0)
-  assert guard.accepts(state, 0.0, jnp.float32(1.2), 6.0)
-  refused = guard.advance(state, jnp.bool(False), jnp.float32(1e4))
-  np.testing.assert_array_equal(refused.norms, state.norms)
-
-
-def test_quiet_updates_do_not_make_the_next_real_one_a_spike():
-  state = guard.init(8)
-  for norm in [0.0] * 20 + [1e-3] + [0.0] * 20:
-    assert guard.accepts(state, 0.0, jnp.float32(norm), 6.0)
-    state = guard.advance(state, jnp.bool(True), jnp.float32(norm))
-  assert guard.accepts(state, 0.0, jnp.float32(1.0), 6.0)
-
-
-def test_quiet_updates_do_not_hide_that_all_others_are_refused():
-  state = guard.init(8)
-  for ok, norm in [(False, 9.0), (True, 0.0), (False, 9.0)]:
-    state = guard.advance(state, jnp.bool(ok), jnp.float32(norm))
-  assert int(state.consecutive) == 2
-
-
-@pytest.mark.parametrize("loss", [np.nan, np.inf, -np.inf])
-def test_a_loss_that_is_not_finite_is_refused_at_once(loss):
-  assert not guard.accepts(guard.init(8), jnp.float32(loss), 1.0, 6.0)
 
 
 def test_metrics_of_a_step_are_means_extremes_or_the_first_update_s():

@@ -13,6 +13,7 @@ from rlvr_jax import methods
 from rlvr_jax.models import hf
 from rlvr_jax.training import config as config_lib
 from rlvr_jax.training import export, loop
+from rlvr_jax.training.fields import flatten
 
 NAMES = (
   "qwen2_5_1_5b_gsm8k",
@@ -76,7 +77,7 @@ def test_no_method_makes_rows_longer_than_the_model(name):
 def test_without_a_method_the_numbers_are_those_of_the_experiment():
   for name in NAMES:
     module = importlib.import_module(f"configs.{name}")
-    flat = config_lib.flatten(module.get_config(None).to_dict())
+    flat = flatten(module.get_config(None).to_dict())
     values = {k: v for k, v in module.VALUES.items() if "options" not in k}
     assert {k: flat[k] for k in values} == values
 

@@ -2,14 +2,15 @@
 
 import collections
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from rlvr_jax.tasks import overlap
 from rlvr_jax.tasks.sources import Row
 
-# Says what is wrong with a reference answer; None if nothing is.
-Check = Callable[[str], str | None]
+# Says of each reference answer what is wrong with it; None if nothing is.
+Check = Callable[[Sequence[str]], Sequence[str | None]]
 
 EMPTY = "prompt without text"
 REPEATED = "repeats an earlier prompt"
@@ -17,6 +18,9 @@ CONTRADICTS = "repeats an earlier prompt with another answer"
 UNPARSABLE = "reference answer cannot be parsed"
 LONG = "prompt too long"
 HELD_OUT = "is in the evaluation"
+
+# Rows whose reference answers are checked together.
+_BLOCK = 4096
 
 
 class Dropped(NamedTuple):
@@ -116,9 +120,9 @@ class Filter:
         and that is an error.
     """
     ids: dict[tuple[str, str], bytes] = {}
-    for row in rows:
+    for row, told in self._checked(iter(rows)):
       self._report.read[row.source] += 1
-      reason, detail = self._wrong(row, ids)
+      reason, detail = self._wrong(row, told, ids)
       if reason is None:
         prompt = self._render(row)
         length = self._count(prompt)
@@ -129,15 +133,29 @@ class Filter:
         reason, detail = LONG, f"{length} tokens: {row.question}"
       self._report.drop(row, reason, detail)
 
+  def _checked(self, rows: Iterator[Row]) -> Iterator[tuple[Row, str | None]]:
+    """Rows, each with what is wrong with its reference answer."""
+    while block := list(itertools.islice(rows, _BLOCK)):
+      answers = list({row.answer for row in block if row.answer.strip()})
+      told = self._check(answers) if self._check else [None] * len(answers)
+      wrong = dict(zip(answers, told, strict=True))
+      for row in block:
+        yield row, wrong.get(row.answer, "is empty")
+
   def _wrong(
-    self, row: Row, ids: dict[tuple[str, str], bytes]
+    self, row: Row, told: str | None, ids: dict[tuple[str, str], bytes]
   ) -> tuple[str | None, str]:
-    """Why a row is dropped, None if it is not, and what to show of it."""
+    """Why a row is dropped, None if it is not, and what to show of it.
+
+    Args:
+      row: of a dataset.
+      told: what is wrong with its reference answer.
+      ids: what the questions before it said, by id.
+    """
     if not row.question.strip():
       return EMPTY, repr(row.question)
     question = _digest(row.question)
     _check_id(row, ids.setdefault((row.source, row.id), question) == question)
-    told = self._told(row.answer)
     if told is not None and self._unparsable == "error":
       raise ValueError(
         f"{row.place}: the reference answer {row.answer!r:.80} cannot be "
@@ -154,11 +172,6 @@ class Filter:
     if answer == row.answer:
       return REPEATED, f"that of {place}"
     return CONTRADICTS, f"{row.answer!r:.40}, but {answer!r:.40} in {place}"
-
-  def _told(self, answer: str) -> str | None:
-    if not answer.strip():
-      return "is empty"
-    return self._check(answer) if self._check else None
 
 
 def _digest(question: str) -> bytes:

@@ -1,9 +1,10 @@
 """Reads a tokenizer from a folder: no network, no code from the folder."""
 
-import json
 import pathlib
 from collections.abc import Container
 from typing import TYPE_CHECKING
+
+from rlvr_jax.json_file import read_object
 
 if TYPE_CHECKING:
   from transformers import PreTrainedTokenizerBase
@@ -120,14 +121,5 @@ def _refuse_code(folder: pathlib.Path) -> None:
 
 
 def _read(path: pathlib.Path) -> dict:
-  if not path.exists():
-    return {}
-  try:
-    found = json.loads(path.read_text(encoding="utf-8"))
-  except ValueError as error:
-    raise ValueError(
-      f"{str(path)!r} is not JSON ({error}); get the file anew."
-    ) from error
-  if not isinstance(found, dict):
-    raise ValueError(f"{str(path)!r} must hold an object, not {found!r:.50}.")
-  return found
+  """The object in a file that need not be there."""
+  return read_object(path) if path.exists() else {}

@@ -1,5 +1,6 @@
 """Reads records, one at a time, of the formats that datasets come in."""
 
+import contextlib
 import json
 import pathlib
 import re
@@ -138,11 +139,12 @@ def _tfds(spec: str, data_dir: str | None) -> Records:
 
 
 def _python(value: object) -> object:
-  """What TFDS gives, as JSON would hold it."""
+  """What TFDS gives, as JSON would hold it; what is no text stays bytes."""
   if isinstance(value, Mapping):
     return {key: _python(each) for key, each in value.items()}
   if isinstance(value, bytes):
-    return value.decode()
+    with contextlib.suppress(UnicodeDecodeError):
+      return value.decode()
   if isinstance(value, np.ndarray | np.generic):
     return _python(value.tolist())
   return [_python(each) for each in value] if isinstance(value, list) else value

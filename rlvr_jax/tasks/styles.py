@@ -40,7 +40,7 @@ def math(strict: bool = True) -> Style:
     return [None if right is None else float(right) for right in verdicts]
 
   extract = lambda problem, text: verifier.extract(_spoken(problem, text))
-  return Style(grade, extract, verifier.check_reference)
+  return Style(grade, extract, verifier.check_references)
 
 
 def _spoken(problem: Problem, text: str) -> str:

@@ -19,7 +19,8 @@ from rlvr_jax.sampling import sampler
 from rlvr_jax.training import config as config_lib
 from rlvr_jax.training import precision
 from rlvr_jax.training.evaluate import Evaluator
-from rlvr_jax.training.programs import Programs, Settings
+from rlvr_jax.training.programs import Programs
+from rlvr_jax.training.settings import Settings
 from rlvr_jax.types import Draw
 
 
@@ -147,8 +148,8 @@ def _check_rows(config: ConfigDict, programs: Programs) -> None:
   parts = s.updates * s.slices * devices
   if sampled % devices or trained % parts:
     raise config_lib.ConfigError(
-      f"a step samples {sampled} rows in the draws {programs.draws} and trains "
-      f"on {trained}; {devices} devices must divide the first, and "
+      f"a step samples {sampled} rows in the draws {programs.plan.draws} and "
+      f"trains on {trained}; {devices} devices must divide the first, and "
       f"config.train.updates x slices x devices = {s.updates} x {s.slices} x "
       f"{devices} = {parts} the second. Change config.rollout.prompts or "
       "per_prompt, or the rows of the methods' own draws."

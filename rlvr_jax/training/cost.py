@@ -22,7 +22,7 @@ class Cost(NamedTuple):
 
   seconds: float  # median of an update
   ratio: float  # to the other run's, median
-  extra_passes: float  # of a step, see `Programs.cost`
+  extra_passes: float  # of a step, see `Plan.cost`
   extra_rows: float
 
 
@@ -37,7 +37,7 @@ class Bench:
     self.run = run = build(config)
     init = run.programs.init_state
     params = run.programs.model.init(run.key)
-    self.ref = run.programs.frozen(params)
+    self.ref = run.programs.weights.frozen(params)
     self.state: TrainState = jax.jit(init)(run.key, params)
     self.batch = self._prepared()
     self.seconds()  # compiles
@@ -46,7 +46,7 @@ class Bench:
     run, ref = self.run, self.ref
     problems, prompts = encoded(run, 0)
     batch = run.programs.sample(self.state, ref, *prompts)
-    asked = [problems[i] for i in run.programs.row_prompts()]
+    asked = [problems[i] for i in run.programs.plan.row_prompts()]
     dice = np.random.default_rng(0)
     reward = dice.integers(0, 2, len(asked)).astype(np.float32)
     answers = [str(a) for a in dice.integers(0, 4, len(asked))]

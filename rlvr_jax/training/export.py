@@ -50,7 +50,7 @@ def export(
   with config_lib.building():
     run = build(config)
   step, state = _newest(run, pathlib.Path(workdir).absolute())
-  params = run.programs.whole(state.params, _below(run, workdir))
+  params = run.programs.weights.whole(state.params, _below(run, workdir))
   source, sizes = config.model.folder, run.programs.model.config
   write_folder(params, sizes, source, folder, dtype)
   return step
@@ -80,11 +80,11 @@ def _newest(run: Run, workdir: pathlib.Path) -> tuple[int, TrainState]:
 
 def _below(run: Run, workdir: str | os.PathLike) -> PyTree | None:
   """The weights below the adapters; None without adapters."""
-  if not run.programs.adapted:
+  if not run.programs.weights.adapted:
     return None
   widths = (run.programs.settings.prompt_width, run.programs.settings.length)
   model, mesh = run.programs.model, run.mesh
   begun = warm_start.load_or_train(
     run.config, workdir, run.whole, model, mesh, widths, run.key
   )
-  return run.programs.frozen(begun)
+  return run.programs.weights.frozen(begun)

@@ -87,9 +87,9 @@ def accuracy(
     "problems": P rows of the training problems; "right": the mean reward of
     each, NaN where no response could be graded.
   """
-  rows = run.programs.draws[0][1]
+  rows = run.programs.plan.draws[0][1]
   known, reward = graded.known[:rows], graded.reward[:rows]
-  place = run.programs.row_prompts()[:rows]
+  place = run.programs.plan.row_prompts()[:rows]
   total, count = (
     np.bincount(place, weights, len(problems))
     for weights in (np.where(known, reward, 0), known)

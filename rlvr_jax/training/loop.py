@@ -16,7 +16,6 @@ from rlvr_jax.training import host, warm_start
 from rlvr_jax.training import metrics as metrics_lib
 from rlvr_jax.training.build import Run, build
 from rlvr_jax.training.checkpoint import Checkpoints
-from rlvr_jax.training.programs import mean_over_updates
 from rlvr_jax.training.state import TrainState, layout, like
 from rlvr_jax.types import PyTree
 
@@ -53,7 +52,7 @@ def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
   )
   checkpoints = Checkpoints(workdir / "checkpoints", config.checkpoint.keep)
   state = begin = _start(run, params, checkpoints)
-  ref = run.programs.frozen(params)
+  ref = run.programs.weights.frozen(params)
   del params  # The state has its own; only the frozen ones stay.
   writers, histories = _writers(workdir, int(begin.step))
   try:
@@ -134,7 +133,7 @@ def _steps(
     every = config.evaluation.every
     if number == 0 or (number + 1) % every == 0 or number + 1 == config.steps:
       began = time.perf_counter()
-      policy = run.programs.whole(state.params, ref)
+      policy = run.programs.weights.whole(state.params, ref)
       line |= run.evaluator(policy, run.key, number)
       line["time/evaluate_seconds"] = time.perf_counter() - began
     bar.set_postfix_str(
@@ -169,7 +168,7 @@ def one_step(
   Args:
     run: of `build`.
     state: consumed; do not use it afterwards.
-    ref: of `Programs.frozen`.
+    ref: of `Weights.frozen`.
 
   Returns:
     The next state, the numbers of the step and the accuracy of its problems.
@@ -182,7 +181,7 @@ def one_step(
   batch = programs.sample(state, ref, *prompts)
   texts = host.decode(run.task, batch)
   watch.lap("rollout")
-  asked = [problems[i] for i in programs.row_prompts()]
+  asked = [problems[i] for i in programs.plan.row_prompts()]
   graded = tasks.grade(run.task, asked, texts)
   tasks.check_known(graded, asked, texts)
   notes = host.annotate(run, batch, asked, texts, graded.answers)
@@ -199,7 +198,7 @@ def one_step(
     updates.append(numbers)
   lines = [{k: float(v) for k, v in u.items()} for u in jax.device_get(updates)]
   watch.lap("update")
-  line |= mean_over_updates(lines) | watch.seconds
+  line |= metrics_lib.mean_over_updates(lines) | watch.seconds
   line["rollout/tokens_per_second"] = (
     line["rollout/tokens"] / line["time/rollout_seconds"]
   )

@@ -3,9 +3,10 @@
 Only the main draw counts, so the figures mean the same with every method.
 """
 
+import jax
 import jax.numpy as jnp
 
-from rlvr_jax import reduce
+from rlvr_jax import objective, reduce, stats
 from rlvr_jax.sampling import sampler
 from rlvr_jax.types import Array, TokenBatch
 
@@ -125,6 +126,20 @@ def mismatch(logp: Array, sampled: Array, mask: Array) -> dict[str, Array]:
     **_mismatch_of_probabilities(logp, sampled, mask),
     **_mismatch_of_responses(logp, sampled, d, mask),
   }
+
+
+def with_mismatch(loss_fn: objective.LossFn) -> objective.LossFn:
+  """Adds `mismatch` to the metrics of a loss."""
+
+  def wrapped(found, batch, state, clock):
+    total, (state, metrics) = loss_fn(found, batch, state, clock)
+    logp = jax.lax.stop_gradient(found[stats.LOGP.key])
+    return total, (
+      state,
+      metrics | mismatch(logp, batch.old_logp, batch.mask),
+    )
+
+  return wrapped
 
 
 def _mismatch_of_probabilities(logp, sampled, mask):

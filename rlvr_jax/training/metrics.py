@@ -74,6 +74,25 @@ class TensorBoardWriter:
     self._writer.close()
 
 
+def mean_over_updates(lines: list[dict[str, float]]) -> dict[str, float]:
+  """One number per metric of the updates of a step.
+
+  Names ending in _max or _min take the extreme. The mismatch is that of the
+  first update, when trainer and sampler still hold the same parameters.
+  """
+
+  def one(name, values):
+    if name.startswith("mismatch/"):
+      return values[0]
+    if name.endswith("_max"):
+      return max(values)
+    if name.endswith("_min"):
+      return min(values)
+    return sum(values) / len(values)
+
+  return {k: one(k, [line[k] for line in lines]) for k in lines[0]}
+
+
 def _written(value):
   if isinstance(value, list):
     return [x if isinstance(x, int) else _short(x) for x in value]

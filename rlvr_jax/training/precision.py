@@ -16,6 +16,16 @@ class MasterState(NamedTuple):
   inner: optax.OptState
 
 
+def exact(params: PyTree, opt: optax.OptState) -> PyTree:
+  """The weights unrounded: the optimizer's copies, if it keeps any.
+
+  Args:
+    params: of the model.
+    opt: state of its optimizer.
+  """
+  return opt.copies if isinstance(opt, MasterState) else params
+
+
 def with_master_copies(
   tx: optax.GradientTransformation,
 ) -> optax.GradientTransformation:

@@ -5,17 +5,13 @@ mistake hides no other.
 """
 
 import difflib
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator
 
-from rlvr_jax import methods
 from rlvr_jax.models import hf, mesh
 from rlvr_jax.tasks import FilesOptions
 from rlvr_jax.tasks import configs as task_configs
 from rlvr_jax.training import hyper
-from rlvr_jax.transform import LossTransform
 
-# The bounds of configs/default.py; a method with its own would ignore others.
-CLIP = 0.2
 # The sizes of configs/default.py; a folder has its own.
 SIZES = {
   "width": 64,
@@ -40,101 +36,16 @@ Rule = Callable[..., Iterator[str]]
 _RULES: list[tuple[tuple[str, ...], Rule]] = []
 
 
-def problems(
-  config: dict, flat: dict[str, object], wrong: Container[str]
-) -> Iterator[str]:
+def problems(flat: dict[str, object], wrong: Container[str]) -> Iterator[str]:
   """One line for every rule that a configuration breaks.
 
   Args:
-    config: as a plain dict.
-    flat: the same with dotted names.
+    flat: the configuration with dotted names.
     wrong: names of fields that are missing or wrong by themselves.
   """
-  if "chain" not in wrong:
-    yield from _methods(config, wrong)
-    yield from _unused(config, wrong)
   for names, rule in _RULES:
     if not any(name in wrong for name in names):
       yield from rule(*(flat[name] for name in names))
-
-
-def _methods(config: dict, wrong: Container[str]) -> Iterator[str]:
-  sound = []
-  for name in config["chain"]:
-    if name in wrong:
-      continue
-    told = list(_method(name, config.get(name, {})))
-    yield from told
-    if not told:
-      sound.append(name)
-  if sound:
-    yield from _composed(config, sound, wrong)
-
-
-def _method(name: str, values: dict) -> Iterator[str]:
-  if "," in name:
-    parts = [p.strip() for p in name.split(",")]
-    yield (
-      f"config.chain holds the one name {name!r}, no method is called that; "
-      f'write --config.chain="({", ".join(map(repr, parts))})".'
-    )
-  else:
-    yield from hyper.problems(name, values)
-
-
-def _unused(config: dict, wrong: Container[str]) -> Iterator[str]:
-  """Hyper-parameters that somebody set for a method outside the chain."""
-  names = config["chain"]
-  for name in methods.CATALOGUE:
-    if name in names or name in wrong:
-      continue
-    values = hyper.changed(name, config.get(name, {}))
-    if values:
-      yield (
-        f"config.{name} sets {values}, but {name!r} is not in config.chain = "
-        f"{names}; add it to the chain or remove the sub-dict."
-      )
-
-
-def _composed(
-  config: dict, names: Sequence[str], wrong: Container[str]
-) -> Iterator[str]:
-  """What the methods of a chain say together."""
-  try:
-    transform = hyper.chain_of(config, names)
-  except ValueError as error:
-    yield f"config.chain: {error}"
-    return
-  yield from _ema(config, transform, wrong)
-  yield from _bounds(config, transform, wrong)
-
-
-def _ema(
-  config: dict, transform: LossTransform, wrong: Container[str]
-) -> Iterator[str]:
-  needs_ema = any("ema" in need.params for need in transform.needs)
-  if not needs_ema or "train.ema_decay" in wrong:
-    return
-  if not config["train"]["ema_decay"]:
-    yield (
-      "config.train.ema_decay = 0, but the chain needs the slow copy 'ema'; "
-      "set a decay in (0, 1)."
-    )
-
-
-def _bounds(
-  config: dict, transform: LossTransform, wrong: Container[str]
-) -> Iterator[str]:
-  for field in ("clip_low", "clip_high"):
-    owner = next((p.name for p in transform.parts if field in p.owns), None)
-    if owner is None or f"loss.{field}" in wrong:
-      continue
-    value = config["loss"][field]
-    if value != CLIP:
-      yield (
-        f"config.loss.{field} = {value} has no effect, because {owner!r} sets "
-        f"the bounds; set config.{owner} instead and leave this at {CLIP}."
-      )
 
 
 def _reads(*names: str) -> Callable[[Rule], Rule]:

@@ -89,22 +89,17 @@ class MathVerifier:
     verdicts |= zip(hard, self._compared(hard))
     return [verdicts[pair] for pair in pairs]
 
-  def check_reference(self, text: str) -> str | None:
-    """Returns why no response could be compared with a reference, or None.
+  def check_references(self, texts: Sequence[str]) -> list[str | None]:
+    """Returns for each reference why no response could be compared with it.
 
     To be asked of every reference when data are loaded: later, responses to
     such a problem would all be wrong or unknown.
 
     Args:
-      text: the reference answer, without marks.
-    """
-    return self.check_references([text])[0]
-
-  def check_references(self, texts: Sequence[str]) -> list[str | None]:
-    """Returns `check_reference` of many, at the speed of all processes.
-
-    Args:
       texts: reference answers, without marks.
+
+    Returns:
+      None for those that are right.
     """
     keys = {text: canonical.key(text) for text in texts}
     found = {

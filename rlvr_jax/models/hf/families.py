@@ -4,10 +4,10 @@ transformers reads the file, old and new spellings alike; what is read from it
 stands here, family by family, and what the decoder does not do is refused.
 """
 
-import json
 import pathlib
 from collections.abc import Callable
 
+from rlvr_jax.json_file import read_object
 from rlvr_jax.models.config import DecoderConfig, Llama3Scaling, Rope
 
 Fields = dict[str, object]
@@ -123,26 +123,6 @@ def _rope(how: dict) -> Rope:
   )
 
 
-def read_json(path: pathlib.Path) -> dict:
-  """The object in a JSON file.
-
-  Raises:
-    ValueError: it is missing, or no JSON object.
-  """
-  try:
-    found = json.loads(path.read_text(encoding="utf-8"))
-  except FileNotFoundError:
-    raise ValueError(
-      f"{path} does not exist; give a folder with config.json and "
-      "*.safetensors, as save_pretrained writes it."
-    ) from None
-  except (UnicodeDecodeError, json.JSONDecodeError) as error:
-    raise ValueError(f"{path} is not JSON ({error}); copy it again.") from error
-  if not isinstance(found, dict):
-    raise ValueError(f"{path} must hold an object, not {type(found).__name__}.")
-  return found
-
-
 def read_config(folder: str | pathlib.Path, **fields: object) -> DecoderConfig:
   """The decoder that the config.json of a folder describes.
 
@@ -156,7 +136,7 @@ def read_config(folder: str | pathlib.Path, **fields: object) -> DecoderConfig:
       another family, or wants what the decoder does not do.
   """
   path = pathlib.Path(folder) / "config.json"
-  values = read_json(path)
+  values = read_object(path)
   if "auto_map" in values:
     raise ValueError(
       f"{path} asks to run Python code that comes with the model (auto_map); "

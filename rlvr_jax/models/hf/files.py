@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 import safetensors
 
-from rlvr_jax.models.hf.families import read_json
+from rlvr_jax.json_file import read_object
 
 DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -35,7 +35,7 @@ def index(folder: pathlib.Path) -> dict[str, pathlib.Path]:
 
 
 def _from_index(folder: pathlib.Path) -> dict[str, pathlib.Path]:
-  listed = read_json(folder / INDEX).get("weight_map")
+  listed = read_object(folder / INDEX).get("weight_map")
   if not isinstance(listed, dict):
     raise ValueError(f"{folder / INDEX} has no object 'weight_map'.")
   for name, file in listed.items():

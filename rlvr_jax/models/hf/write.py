@@ -13,11 +13,11 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 from safetensors.numpy import save_file
 
+from rlvr_jax.json_file import read_object
 from rlvr_jax.models import lora
 from rlvr_jax.models.block import LORA_A, LORA_B
 from rlvr_jax.models.config import DecoderConfig
 from rlvr_jax.models.hf import files
-from rlvr_jax.models.hf.families import read_json
 from rlvr_jax.models.hf.names import Tensor, tensors
 from rlvr_jax.types import Array, PyTree
 
@@ -61,7 +61,7 @@ def write_folder(
   source, folder = pathlib.Path(source), pathlib.Path(folder)
   if folder.exists():
     raise ValueError(f"{folder} exists; give a folder that does not.")
-  settings = read_json(source / "config.json")
+  settings = read_object(source / "config.json")
   of = _dtypes(source, settings, dtype)
   parts = _parts(params, config, of, shard_bytes)
   if jax.process_index():

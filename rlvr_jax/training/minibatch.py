@@ -1,0 +1,50 @@
+"""The rows of an update: groups in random order, each in one piece."""
+
+import jax
+import jax.numpy as jnp
+
+from rlvr_jax import reduce, rng
+from rlvr_jax.types import Array, Clock, TokenBatch
+
+
+def take(
+  batch: TokenBatch,
+  clock: Clock,
+  updates: int,
+  where: jax.sharding.NamedSharding,
+) -> TokenBatch:
+  """The rows of one minibatch; groups are shuffled afresh every step.
+
+  Rows of a group stay together, so that methods can compare them in `apply`
+  too; a group is cut only where a method has changed the sizes of groups.
+
+  Args:
+    batch: the rollout.
+    clock: tells the step and which update of it this is.
+    updates: minibatches per rollout.
+    where: rows lie on the devices.
+  """
+  key = rng.key(clock.key, rng.Purpose.SHUFFLE, clock.step)
+  order = shuffled(batch, key).reshape(updates, -1)[clock.update]
+  pick = lambda x: jax.lax.with_sharding_constraint(x[order], where)
+  batch = jax.tree.map(pick, batch)
+  return batch.replace(group=reduce.renumbered(batch.group))
+
+
+def shuffled(batch: TokenBatch, key: Array) -> Array:
+  """i32[B]: row numbers, groups in random order, each in one piece.
+
+  Rows that have lost their group, because nobody could grade them or they only
+  voted, stay with their prompt: the next groups keep their places. Replayed
+  rows move on their own.
+  """
+  rows = jnp.arange(batch.group.shape[0])
+  kin = reduce.subgroup(batch.prompt, batch.source)
+  slot = jnp.where(kin < 0, len(rows), kin)
+  over_kin = lambda of, x: of(x, slot, len(rows) + 1)[slot]
+  of_kin = over_kin(jax.ops.segment_max, batch.group)
+  first = jnp.where(kin < 0, rows, over_kin(jax.ops.segment_min, rows))
+  lost = jnp.where((kin >= 0) & (of_kin >= 0), of_kin, len(rows) + first)
+  unit = jnp.where(batch.group < 0, lost, batch.group)
+  rank = jax.random.permutation(key, 2 * len(rows))
+  return jnp.argsort(rank[unit], stable=True)

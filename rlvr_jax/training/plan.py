@@ -1,0 +1,79 @@
+"""What a step samples and asks for, told without sampling anything."""
+
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from rlvr_jax.training.settings import Settings
+from rlvr_jax.transform import LossTransform
+from rlvr_jax.types import PyTree
+
+
+class Block(NamedTuple):
+  """The rows of one draw."""
+
+  name: str
+  prompts: int
+  per_prompt: int
+
+
+class Plan(NamedTuple):
+  """The draws of a step, the main one first."""
+
+  blocks: tuple[Block, ...]
+
+  @property
+  def draws(self) -> tuple[tuple[str, int], ...]:
+    """Names and row counts of the draws."""
+    return tuple((b.name, b.prompts * b.per_prompt) for b in self.blocks)
+
+  def row_prompts(self) -> np.ndarray:
+    """i64[B]: which prompt of the step each sampled row answers."""
+    return np.concatenate(
+      [np.repeat(np.arange(b.prompts), b.per_prompt) for b in self.blocks]
+    )
+
+  def cost(self, method: LossTransform, rescore: bool) -> dict[str, float]:
+    """What the methods ask for beyond the policy's own pass and main draw.
+
+    Args:
+      method: the chain.
+      rescore: the policy is scored once more before the updates.
+
+    Returns:
+      `cost/extra_passes`: forward passes over all rows, after the rollout or
+      spread over the updates; `cost/extra_rows`: sampled beside the main draw.
+    """
+    passes = {
+      (need.when, name)
+      for need in method.needs
+      if not need.is_note and need.params != ("policy",)
+      for name in need.params
+      if (need.when, name) != ("update", "policy")
+    }
+    if rescore:
+      passes.add(("rollout", "policy"))
+    return {
+      "cost/extra_passes": float(len(passes)),
+      "cost/extra_rows": float(sum(rows for _, rows in self.draws[1:])),
+    }
+
+
+def plan(method: LossTransform, settings: Settings, state: PyTree) -> Plan:
+  """Asks a chain for its draws.
+
+  Args:
+    method: the chain.
+    settings: of the step; its main draw is what the chain may change.
+    state: of the chain, or its shapes.
+  """
+  planned = []
+
+  def ask(state):
+    planned.extend(method.plan((settings.main,), state))
+    return ()
+
+  jax.eval_shape(ask, state)
+  count = lambda draw: draw.prompts(settings.prompts)
+  return Plan(tuple(Block(d.name, count(d), d.per_prompt) for d in planned))

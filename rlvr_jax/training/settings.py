@@ -1,0 +1,28 @@
+"""The numbers that the programs of a run are compiled with."""
+
+from typing import NamedTuple
+
+from rlvr_jax import objective
+from rlvr_jax.sampling import sampler
+from rlvr_jax.types import Draw
+
+
+class Settings(NamedTuple):
+  """Counts and options of a step."""
+
+  prompts: int
+  prompt_width: int
+  length: int  # response positions T
+  ends: sampler.Ends
+  rows: int  # most that are sampled at a time; 0 for all
+  main: Draw
+  updates: int  # minibatches per rollout
+  slices: int
+  chunk: int  # tokens whose logits exist at the same time
+  clip: tuple[float, float]
+  aggregation: objective.Aggregation
+  scale: float | None
+  rescore: bool  # old log-probs from a full pass, not from the sampler
+  ema_decay: float
+  guard_window: int
+  guard_sigmas: float

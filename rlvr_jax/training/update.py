@@ -1,0 +1,93 @@
+"""One optimizer step on a minibatch, taken or refused as a whole."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from rlvr_jax import objective, stats
+from rlvr_jax.objective import Metrics
+from rlvr_jax.training import gradient, guard, measures, minibatch
+from rlvr_jax.training.settings import Settings
+from rlvr_jax.training.state import TrainState
+from rlvr_jax.training.weights import Weights
+from rlvr_jax.transform import LossTransform
+from rlvr_jax.types import Array, Clock, PyTree, TokenBatch
+
+
+class Update(NamedTuple):
+  """Maps (state, ref, batch, update index) to (state, metrics)."""
+
+  method: LossTransform
+  tx: optax.GradientTransformation
+  settings: Settings
+  weights: Weights
+  draws: tuple[tuple[str, int], ...]
+  rows: jax.sharding.NamedSharding  # where rows lie
+
+  def __call__(
+    self,
+    state: TrainState,
+    ref: PyTree | None,
+    batch: TokenBatch,
+    index: Array,
+  ) -> tuple[TrainState, Metrics]:
+    """Makes update `index` of the step on its rows of the rollout."""
+    key = jax.random.wrap_key_data(state.key)
+    clock = Clock(state.step, index, key)
+    batch = minibatch.take(batch, clock, self.settings.updates, self.rows)
+    (loss, (method, metrics)), grads = self._gradient(state, ref, batch, clock)
+    norm = optax.global_norm(grads)
+    ok = guard.accepts(state.guard, loss, norm, self.settings.guard_sigmas)
+    state = self._stepped(state, grads, method, ok)
+    state = self._counted(state, ok, norm, index)
+    return state, metrics | {
+      "loss/total": loss,
+      "update/gradient_norm": norm,
+      "guard/skipped_fraction": 1.0 - ok,
+      "guard/consecutive_max": state.guard.consecutive.astype(jnp.float32),
+    }
+
+  def _gradient(self, state, ref, batch, clock) -> gradient.Output:
+    needs = tuple(n for n in self.method.needs if n.when == "update")
+    return gradient.loss_and_gradient(
+      self._loss(),
+      (stats.LOGP, *needs),
+      self.weights.sets(state, ref),
+      batch,
+      state.method,
+      clock,
+      model=self.weights.model(ref),
+      slices=self.settings.slices,
+      chunk=self.settings.chunk,
+    )
+
+  def _loss(self) -> objective.LossFn:
+    s = self.settings
+    loss_fn = objective.loss(
+      self.method,
+      clip=s.clip,
+      mode=s.aggregation,
+      scale=s.scale,
+      draws=self.draws,
+    )
+    # Of rescored rows it was measured before.
+    return loss_fn if s.rescore else measures.with_mismatch(loss_fn)
+
+  def _stepped(self, state, grads, method, ok) -> TrainState:
+    """Weights, optimizer, method and slow copy: all new, or none."""
+    steps, opt = self.tx.update(grads, state.opt, state.params)
+    params = optax.apply_updates(state.params, steps)
+    ema = self.weights.followed(state.ema, params, opt, self.settings.ema_decay)
+    new = dict(params=params, opt=opt, method=method, ema=ema)
+    old = {name: getattr(state, name) for name in new}
+    return state.replace(**guard.select(ok, new, old))
+
+  def _counted(self, state, ok, norm, index) -> TrainState:
+    last = index == self.settings.updates - 1
+    return state.replace(
+      step=state.step + last,
+      cursor=state.cursor + last * self.settings.prompts,
+      guard=guard.advance(state.guard, ok, norm),
+    )
