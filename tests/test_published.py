@@ -122,6 +122,8 @@ def test_a_laptop_s_run_with_adapters_on_a_mesh_is_exported_and_opens(tmp_path):
     file.write(" ")
   with pytest.raises(config_lib.ConfigError, match="began with other files"):
     loop.train(config, workdir)
+  with pytest.raises(config_lib.ConfigError, match="began with other files"):
+    export.export(config, workdir, tmp_path / "again")
 
 
 @pytest.mark.long

@@ -136,7 +136,7 @@ class Filter:
   def _checked(self, rows: Iterator[Row]) -> Iterator[tuple[Row, str | None]]:
     """Rows, each with what is wrong with its reference answer."""
     while block := list(itertools.islice(rows, _BLOCK)):
-      answers = list({row.answer for row in block if row.answer.strip()})
+      answers = list(dict.fromkeys(r.answer for r in block if r.answer.strip()))
       told = self._check(answers) if self._check else [None] * len(answers)
       wrong = dict(zip(answers, told, strict=True))
       for row in block:

@@ -82,9 +82,4 @@ def _below(run: Run, workdir: str | os.PathLike) -> PyTree | None:
   """The weights below the adapters; None without adapters."""
   if not run.programs.weights.adapted:
     return None
-  widths = (run.programs.settings.prompt_width, run.programs.settings.length)
-  model, mesh = run.programs.model, run.mesh
-  begun = warm_start.load_or_train(
-    run.config, workdir, run.whole, model, mesh, widths, run.key
-  )
-  return run.programs.weights.frozen(begun)
+  return run.programs.weights.frozen(warm_start.load_or_train(run, workdir))

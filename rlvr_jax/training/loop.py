@@ -46,10 +46,7 @@ def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
   # A refused run must not claim the folder: nothing is written before here.
   workdir.mkdir(parents=True, exist_ok=True)
   config_lib.write(workdir / "config.json", config_lib.plain(config))
-  widths = (run.programs.settings.prompt_width, run.programs.settings.length)
-  params = warm_start.load_or_train(
-    config, workdir, run.whole, run.programs.model, run.mesh, widths, run.key
-  )
+  params = warm_start.load_or_train(run, workdir)
   checkpoints = Checkpoints(workdir / "checkpoints", config.checkpoint.keep)
   state = begin = _start(run, params, checkpoints)
   ref = run.programs.weights.frozen(params)
