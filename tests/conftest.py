@@ -18,6 +18,7 @@ os.environ["XLA_FLAGS"] = " ".join(
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import pathlib  # noqa: E402
+import tempfile  # noqa: E402
 
 import chex  # noqa: E402
 import hypothesis  # noqa: E402
@@ -25,6 +26,11 @@ import jax  # noqa: E402
 import pytest  # noqa: E402
 
 HERE = pathlib.Path(__file__).parent
+
+# Small models are made once for all workers, and nothing of the user's is read.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+  _cache = tempfile.TemporaryDirectory()
+  os.environ["XDG_CACHE_HOME"] = _cache.name
 
 # Fixed examples: a failure seen once is seen by everybody.
 hypothesis.settings.register_profile(

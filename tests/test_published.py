@@ -100,7 +100,9 @@ def learned(workdir):
   return found
 
 
-def test_a_laptop_s_run_with_adapters_on_a_mesh_is_exported_and_opens(tmp_path):
+def test_a_laptop_s_run_with_adapters_on_a_mesh_is_exported_and_opens(
+  tmp_path, quick_compile
+):
   workdir, base = tmp_path / "run", tmp_path / "base"
   shutil.copytree(laptop.model("qwen2"), base)
   changes = {
@@ -110,6 +112,11 @@ def test_a_laptop_s_run_with_adapters_on_a_mesh_is_exported_and_opens(tmp_path):
     "mesh.fsdp": 2,
     "mesh.tensor": 2,
     "optimizer.learning_rate": 1e-2,
+    "steps": 1,
+    "rollout.prompts": 4,
+    "rollout.max_response": 32,
+    "evaluation.samples": 2,
+    "evaluation.ks": (1, 2),
   }
   config = trained(NAMES[0], workdir, **changes)
   assert len(learned(workdir)) == config.steps
