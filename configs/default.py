@@ -96,6 +96,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
   c.rollout = dict(
     prompts=64,  # a step
     per_prompt=8,  # responses, the group of GRPO
+    rows=0,  # responses at once; 0 for all. Changes memory, not results
     temperature=1.0,
     score_temperature=1.0,  # at which policy log-probs are defined
     top_k=0,  # 0 keeps all

@@ -100,7 +100,8 @@ def shrink(c: ConfigDict, name: str) -> None:
   c.task.options.train_weights = ()
   c.task.options.style = "math_lenient"
   c.task.options.max_prompt = c.rollout.max_prompt = 512
-  c.rollout.prompts, c.rollout.max_response = 8, 128
+  c.rollout.prompts, c.rollout.max_response = 8, 160
+  c.rollout.rows = 32
   c.rollout.per_prompt = min(c.rollout.per_prompt, 8)
   c.train.updates, c.train.slices = 2, 2
   c.optimizer.warmup = min(c.optimizer.warmup, 1)

@@ -50,6 +50,12 @@ _THINKING = flags.DEFINE_enum(
   "thinking", "default", ["default", "on", "off"], "of models that can choose"
 )
 _STYLE = flags.DEFINE_string("style", "math", "of grading; see docs/data.md")
+_COLUMNS = flags.DEFINE_list(
+  "columns", [], "where rows have what: prompt=question,answer=gold"
+)
+_MAX_PROMPT = flags.DEFINE_integer(
+  "max_prompt", 0, "tokens; longer prompts are dropped, 0 drops none", 0
+)
 _UNPARSABLE = flags.DEFINE_enum(
   "unparsable",
   "error",
@@ -83,6 +89,8 @@ _DECIDE = (
   _TEMPLATE,
   _THINKING,
   _STYLE,
+  _COLUMNS,
+  _MAX_PROMPT,
   _UNPARSABLE,
   _DTYPE,
   _KEEP_TEXT,
@@ -111,10 +119,15 @@ def load(mesh: jax.sharding.Mesh) -> Subject:
     template=_TEMPLATE.value,
     thinking={"default": None, "on": True, "off": False}[_THINKING.value],
     style=_STYLE.value,
+    columns=dict(pair.split("=", 1) for pair in _COLUMNS.value),
+    max_prompt=_MAX_PROMPT.value,
     unparsable=_UNPARSABLE.value,
   )
   dtype = _DTYPE.value
   model = hf.load(_MODEL.value, mesh=mesh, dtype=dtype, param_dtype=dtype)
+  config = model.transformer.config
+  hf.check_vocabulary(task.tokenizer.vocab_size, config, _MODEL.value)
+  hf.check_positions(task.max_prompt_length, _MAX_RESPONSE.value, config)
   return Subject(task, model.transformer, model.params)
 
 
@@ -201,6 +214,9 @@ def _problems() -> Iterator[str]:
       f"--ks: pass@{max(_ks())} needs at least as many --samples, not "
       f"{_SAMPLES.value}."
     )
+  wrong = [pair for pair in _COLUMNS.value if "=" not in pair]
+  if wrong:
+    yield f"--columns: {wrong} must be FIELD=COLUMN, as in answer=gold."
   if _MESH_DATA.value == 0:
     yield "--mesh_data = 0 must be a number of devices, or -1 for the rest."
 

@@ -25,7 +25,7 @@ def grade(problem, text):
 
 
 PROBLEMS = [
-  tasks.Problem(prompt, "", (), index)
+  tasks.Problem(prompt, "", (), index, question=f"What is {prompt}?")
   for index, prompt in enumerate(["12=", "345=", "67=", "8=", "910=", "11="])
 ]
 TASK = tasks.Task(

@@ -93,6 +93,7 @@ def programs(
     prompt_width=3,
     length=6,
     ends=sampler.Ends((1,), 0),
+    rows=0,
     main=Draw("main", 4),
     updates=2,
     slices=1,

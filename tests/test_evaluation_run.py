@@ -186,7 +186,7 @@ def test_fewer_samples_are_the_first_of_more(tmp_path):
 def test_a_record_says_what_was_asked_and_what_came_back(tmp_path):
   records = evaluate(tmp_path)
   assert {r.name for r in records} == {f"signs/{i}" for i in range(6)}
-  assert {r.prompt for r in records} == {p.prompt for p in exam.PROBLEMS}
+  assert {r.prompt for r in records} == {p.asked for p in exam.PROBLEMS}
   ended = set()
   for r in records:
     verdicts = [exam.grade(None, text) for text in r.texts]

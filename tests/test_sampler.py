@@ -7,7 +7,7 @@ import pytest
 
 from rlvr_jax import stats
 from rlvr_jax.models import DecoderConfig, Transformer
-from rlvr_jax.sampling import sampler
+from rlvr_jax.sampling import parts, sampler
 from rlvr_jax.types import Draw, Need, View
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -283,3 +283,40 @@ def test_a_temperature_may_depend_on_the_entropy_of_the_token():
   want = of_response(hot, batch)
   np.testing.assert_allclose(batch.sample_logp[sure], want[sure], atol=1e-4)
   np.testing.assert_array_equal(batch.sample_logp[unsure], 0.0)
+
+
+@pytest.mark.parametrize(("rows", "devices"), [(6, 1), (12, 1), (13, 2)])
+def test_sampling_in_parts_changes_no_token(rows, devices):
+  made = params()
+  draws = (Draw("main", 6), Draw("extra", 3, prompt_fraction=0.5))
+  run = lambda **how: jax.jit(
+    lambda key: sampler.rollout(
+      made, PROMPTS, VALID, draws, key, model=MODEL, length=LENGTH,
+      ends=ENDS, **how,
+    )
+  )(jax.random.key(0))  # fmt: skip
+  whole, cut = run(), run(rows=rows, devices=devices)
+  for name in ("tokens", "mask", "group", "source", "prompt"):
+    np.testing.assert_array_equal(getattr(whole, name), getattr(cut, name))
+  for name in ("sample_logp", "old_logp"):
+    x, y = getattr(whole, name), getattr(cut, name)
+    np.testing.assert_allclose(x, y, rtol=0, atol=1e-5)
+
+
+def test_parts_hold_no_more_rows_than_allowed_and_fall_on_devices_evenly():
+  assert parts.count(12, 4, 0, 1) == 1
+  assert parts.count(12, 4, 16, 1) == 3
+  assert parts.count(12, 4, 17, 2) == 3  # of 4 prompts, 2 on a device
+  assert parts.count(12, 4, 8, 4) == 3  # not 6: 2 prompts on 4 devices
+  assert parts.count(7, 4, 8, 1) == 7
+
+
+def test_a_temperature_of_each_row_is_dealt_with_its_prompt():
+  made, heat = params(), jnp.asarray(TEMPERATURES)
+  run = lambda rows: jax.jit(
+    lambda t: sampler.rollout(
+      made, PROMPTS, VALID, (Draw("main", 6, temperature=t),),
+      jax.random.key(0), model=MODEL, length=LENGTH, ends=ENDS, rows=rows,
+    )
+  )(heat)  # fmt: skip
+  np.testing.assert_array_equal(run(0).tokens, run(12).tokens)

@@ -69,6 +69,12 @@ def test_a_user_s_function_grades_in_processes_that_can_be_killed(module):
   assert style.extract(problem("7"), "so \\boxed{7}") == "7"
 
 
+def test_a_function_sees_the_tag_that_the_prompt_left_open(module):
+  style = tasks.style_of(f"python:{module}:reward")
+  asked = problem("7")._replace(prompt="<user>q<assistant><think>\n")
+  assert style.grade([asked], ["well</think>7"]) == [1.0]
+
+
 def test_a_function_may_have_more_arguments_if_they_are_optional(module):
   style = tasks.style_of(f"python:{module}:optional")
   assert grade(style, "7", ["a"]) == [1.0]

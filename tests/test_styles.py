@@ -74,6 +74,14 @@ def test_thoughts_follow_and_break_no_instruction(tokenizer, tmp_path):
   assert rewards(load(tokenizer, path), *texts) == [1, 0, 0, 0]
 
 
+def test_thoughts_that_the_prompt_began_are_thoughts(tokenizer, tmp_path):
+  path = jsonl(tmp_path / "a.jsonl", [row("Write.", NO_COMMA)])
+  task = load(tokenizer, path)
+  begun = task.evaluation[0]
+  begun = begun._replace(prompt=begun.prompt + "<think>\n")
+  assert task.grade([begun] * 2, ["a, b</think>c", "a b"]) == [1, 0]
+
+
 def test_instructions_may_stand_in_one_column_as_text_or_as_a_list(
   tokenizer, tmp_path
 ):

@@ -8,7 +8,7 @@ Hardware:  2 CPU cores
 Time:      3 minutes, 2 of them for the warm start
 Published: games only; for tokens the coefficient 1e-3 and the learning rate
            1e-6 are our choice.
-Expect:    the entropy settles near 0.25 nats, where GRPO goes to 0.1;
+Expect:    the entropy settles near 0.25 nats, where GRPO goes to 0.1 or less;
            complexity is at most 0.3 nats, reached with two or three equal
            tokens, so the coefficient is larger than that of an entropy bonus.
 """

@@ -11,7 +11,7 @@ Published: slope 20 and threshold 0.5 bits (scripts), 512 prompts in 16 updates,
            optional penalty of 0.001 on the divergence is left out.
 Expect:    copo/local_fraction begins near 1 and falls as the answers of groups
            agree; then right groups are pushed on where GRPO has no gradient
-           left, and the entropy goes to 0.
+           left, and the entropy ends between 0.03 and 0.06 nats.
 """
 
 from ml_collections import ConfigDict

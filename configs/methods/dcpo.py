@@ -9,8 +9,8 @@ Time:      3 minutes, 2 of them for the warm start
 Published: targets of 0.25 (best) to 1 nat, temperatures 0.8 and 1.2, errors
            of the entropy up to 0.1; otherwise as AEPO, whose code it shares.
 Expect:    the entropy falls below the target of 0.5 nats, to 0.2, and comes
-           back to 0.27, above that of GRPO: the temperature is at its upper end
-           from step 20 on.
+           back to about 0.3, above that of GRPO: the temperature is at its
+           upper end from step 20 on.
 """
 
 from ml_collections import ConfigDict

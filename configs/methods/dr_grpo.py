@@ -8,7 +8,7 @@ Hardware:  2 CPU cores
 Time:      3 minutes, 2 of them for the warm start
 Published: sums over tokens divided by a constant; 8 responses a prompt and
            learning rate 1e-6 are what papers on entropy run GRPO with.
-Expect:    as GRPO; the entropy falls further, to a few hundredths of a nat.
+Expect:    as GRPO; the entropy falls to a few hundredths of a nat.
 """
 
 from ml_collections import ConfigDict

@@ -13,7 +13,7 @@ Published: DeepSeek-R1-Distill-Qwen-1.5B, lambda 0.1, tau 10, beta 1e3, delta
            7B).
 Expect:    responses shorten from 6.0 to 5.5 tokens where those of GRPO and
            DisCO grow; pass@1 rises as with GRPO, entropy ends at 0.4 nats where
-           GRPO has 0.1.
+           GRPO has 0.1 or less.
 """
 
 from ml_collections import ConfigDict

@@ -12,7 +12,8 @@ Published: both exponents 1, bonus 0.05, on GRPO or DAPO for agents of many
            learning rate of 1e-6 is our choice.
 Expect:    a response of one turn is one step, so there is no bonus: responses
            of low entropy weigh up to e times those of high entropy, and the
-           entropy falls faster than with GRPO.
+           entropy ends between 0.06 and 0.12 nats, as GRPO's does (0.04 and
+           0.11).
 """
 
 from ml_collections import ConfigDict

@@ -11,7 +11,7 @@ Published: Clip_B with 2.5 deviations, 64 prompts with 16 responses, sampled
            and trained at temperature 1, from the authors' configuration; the
            learning rate is not in it, 1e-6 is our choice. Clip_V: variant
            "clip_v", 8 responses.
-Expect:    one to five in a hundred tokens are left out, and the entropy falls
+Expect:    a few tokens in a hundred at most are left out, and the entropy falls
            slower than with GRPO, but still falls.
 """
 

@@ -11,10 +11,10 @@ Published: Qwen3-8B to 32B base: a fifth of the tokens, 512 prompts with 16
            rate 1e-6 without warm-up (their script has one of 10 steps),
            responses up to 20480 tokens. Their dynamic sampling and overlong
            penalty are left out.
-Expect:    pass@1 rises as with GRPO and the entropy falls faster, below 0.05
-           nats in 100 steps: the responses are so short that there is no
-           certain majority, half of the tokens are kept, and those weigh twice
-           as much.
+Expect:    pass@1 rises as with GRPO; the responses are so short that there is
+           no certain majority, half of the tokens are kept, and those weigh
+           twice as much. The entropy ended at 0.02 nats in one run and at 0.20
+           in another, below and above that of GRPO.
 """
 
 from ml_collections import ConfigDict

@@ -9,8 +9,7 @@ Hardware:  2 CPU cores
 Time:      3 minutes, 2 of them for the warm start
 Published: "id" over 400 steps of 512 prompts with 8 responses, AdamW at 1e-6,
            sampled at temperature 1 (second hand; the paper has no code).
-Expect:    the entropy falls as with GRPO for 20 steps, then faster, to 0.02
-           nats.
+Expect:    the entropy falls as with GRPO at first, then faster, to 0.02 nats.
 """
 
 from ml_collections import ConfigDict

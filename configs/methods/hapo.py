@@ -11,7 +11,8 @@ Published: pivot 0.8, tau 0.05, both strengths 1, dual clip 10, 512 prompts
            with 16 responses, 16 updates, learning rate 1e-6 after 10 steps,
            weight decay 0.1 (scripts); bounds 0.2 and 0.28 (paper). The authors
            also filter groups that are right or wrong throughout.
-Expect:    the entropy falls slower than with GRPO.
+Expect:    how far the entropy falls hangs on the seed: to 0.17 nats, above
+           GRPO, in one run and to 0.04, as GRPO, in another.
 """
 
 from ml_collections import ConfigDict

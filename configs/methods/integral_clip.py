@@ -8,9 +8,9 @@ Hardware:  2 CPU cores
 Time:      3 minutes, 2 of them for the warm start
 Published: no numbers; rate 0.01, bounds 0.2 to 0.5 and the learning rate of
            1e-6 are our choice.
-Expect:    the bound opens once the entropy is below 0.5 nats, up to a ratio
-           of 3, and holds nothing: few ratios reach it here, and the entropy
-           falls as with GRPO or a little deeper.
+Expect:    the bound opens once the entropy is below 0.5 nats, up to a ratio of
+           3, and holds nothing: few ratios reach it here, and the entropy ends
+           between 0.07 and 0.12 nats, as GRPO's does (0.04 and 0.11).
 """
 
 from ml_collections import ConfigDict

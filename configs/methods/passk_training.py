@@ -10,8 +10,9 @@ Time:      3 minutes, 2 of them for the warm start
 Published: the repository is one function and states no numbers; k = 4 of 16
            responses and the learning rate of 1e-6 are our choice.
 Expect:    most problems are solved by 4 of 8 samples and idle from the start,
-           so pass@1 falls to 0.6 and ends below that of GRPO; entropy 0.45 nats
-           where GRPO has 0.1, three times as many distinct right answers.
+           so pass@1 falls to 0.5 or 0.6 and ends below that of GRPO, at 0.84;
+           entropy between 0.4 and 0.6 nats where GRPO has 0.1 or less, seven to
+           nine distinct right answers of 16.
 """
 
 from ml_collections import ConfigDict

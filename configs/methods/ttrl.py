@@ -12,8 +12,8 @@ Published: 8 prompts with 64 votes, the first 32 of which train, an update for
 Expect:    this task has many right answers, so votes are split and the majority
            is one answer of many: all others are punished, right ones too. The
            entropy falls to nearly 0 faster than with GRPO, ttrl/label_accuracy
-           from 0.7 to 0.14, and pass@1 with it. The method is for problems with
-           one right answer.
+           from above 0.7 to 0.14 or less, and pass@1 with it. The method is for
+           problems with one right answer.
 """
 
 from ml_collections import ConfigDict

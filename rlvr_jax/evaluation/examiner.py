@@ -170,7 +170,7 @@ class Examiner:
     answers, right, tokens, truncated, entropy, texts = map(list, zip(*samples))
     return Record(
       *named(self.task, problem),
-      problem.question or problem.prompt,
+      problem.asked,
       problem.answer,
       answers,
       right,

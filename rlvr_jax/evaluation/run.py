@@ -63,7 +63,7 @@ class Evaluation:
     """Where a problem that is done stands among all."""
     place = self._names.get(record.name)
     problem = None if place is None else self._problems[place]
-    if problem is None or record[2:4] != (problem.prompt, problem.answer):
+    if problem is None or record[2:4] != (problem.asked, problem.answer):
       raise ValueError(
         f"the records hold a problem {record.name!r} that the data does not "
         f"hold, or not with the prompt {record.prompt[:80]!r} and the answer "

@@ -103,6 +103,7 @@ class DecoderConfig:
     attention_scale: of query times key; None is the root of 1 / head_dim.
     attention_soft_cap: c of c tanh(score / c), or None (Gemma 2).
     logit_soft_cap: the same for logits.
+    positions: most of prompt and response together; None for any number.
     tied: the output matrix is the embedding.
     dtype: compute type.
     param_dtype: type the weights are kept in.
@@ -131,6 +132,7 @@ class DecoderConfig:
   attention_scale: float | None = None
   attention_soft_cap: float | None = None
   logit_soft_cap: float | None = None
+  positions: int | None = None
   tied: bool = True
   dtype: Dtype = "float32"
   param_dtype: Dtype = "float32"

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 from rlvr_jax import stats
 from rlvr_jax.models import mesh as mesh_lib
 from rlvr_jax.models.block import LORA_A, LORA_B
-from rlvr_jax.models.config import DecoderConfig, Lora
 from rlvr_jax.models.transformer import Transformer
 from rlvr_jax.types import Array, PyTree, TokenBatch
 
@@ -48,32 +47,19 @@ def with_new(
   return join(params, jax.jit(draw, out_shardings=where)(key))
 
 
-def merged(params: PyTree, config: DecoderConfig) -> PyTree:
-  """Weights that act as weights and adapters did.
+def added(weight: Array, a: Array, b: Array, scale: float) -> Array:
+  """The weight that acts as a weight and its adapters do.
 
   Args:
-    params: of the decoder.
-    config: of the decoder; without adapters the parameters are returned.
+    weight: f[*inputs, *outputs].
+    a: f[*inputs, r].
+    b: f[r, *outputs].
+    scale: of the adapters.
 
   Returns:
-    Parameters of the decoder without adapters.
+    W + scale A B, added in float32, of the weight's type.
   """
-  if config.lora is None:
-    return params
-  base, adapters = split(params)
-  low = adapters["blocks"]
-  blocks = dict(base["blocks"])
-  for name in config.lora.targets:
-    pair = low[name + LORA_A], low[name + LORA_B]
-    blocks[name] = _added(blocks[name], *pair, config.lora)
-  return base | {"blocks": blocks}
-
-
-def _added(weight: Array, a: Array, b: Array, lora: Lora) -> Array:
-  """W + scale A B for all layers, in float32."""
-  layers, rank = b.shape[:2]
-  flat = a.reshape(layers, -1, rank) @ b.reshape(layers, rank, -1)
-  change = lora.scale * flat.reshape(weight.shape)
+  change = scale * jnp.tensordot(a, b, 1)
   return (weight.astype(jnp.float32) + change).astype(weight.dtype)
 
 

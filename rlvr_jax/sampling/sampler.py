@@ -7,6 +7,7 @@ statistic of the policy at the scoring temperature that somebody needs: logits
 and hidden states are at hand, so none of them costs a pass over the model.
 """
 
+import functools
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ from rlvr_jax import rng, stats
 from rlvr_jax.kernels import reference
 from rlvr_jax.models.decoder import Cache
 from rlvr_jax.models.transformer import Transformer
-from rlvr_jax.sampling import distribution
+from rlvr_jax.sampling import distribution, parts
 from rlvr_jax.types import Array, Draw, Need, PyTree, TokenBatch
 
 # What the sampler records whether it is asked to or not.
@@ -69,6 +70,15 @@ class Record(NamedTuple):
   cache: Cache  # of the responses
 
 
+class Sampled(NamedTuple):
+  """What is left of a Record when all rows are done."""
+
+  tokens: Array
+  mask: Array
+  sample_logp: Array
+  stats: dict[str, Array]
+
+
 def rollout(
   params: PyTree,
   prompts: Array,
@@ -82,6 +92,8 @@ def rollout(
   needs: tuple[Need, ...] = (),
   window: int = 128,
   numbers: Numbers | None = None,
+  rows: int = 0,
+  devices: int = 1,
 ) -> TokenBatch:
   """Samples every draw of a step. Pure; jit it with the counts static.
 
@@ -99,6 +111,8 @@ def rollout(
       positions, so early tokens do not pay for the longest response.
     numbers: of prompts and samples, for batches that are parts of something
       larger; None counts both from 0.
+    rows: most rows in memory at a time, 0 for all; changes no sample.
+    devices: over which rows are split.
 
   Returns:
     A TokenBatch with the rows of all draws one after the other, each in
@@ -116,17 +130,43 @@ def rollout(
     part = Cache(
       cache.keys[:, :count], cache.values[:, :count], cache.valid[:count]
     )
-    start = _start(model, hidden[:count], draw.per_prompt, length, ends, needs)
     own = Numbers(*(x[:count] for x in numbers))
     keys = _row_keys(rng.named(key, draw.name), own, draw.per_prompt)
-    record = _sample(
-      params, start, part, keys, draw, model, ends, needs, window
-    )
+    how = dict(model=model, ends=ends, needs=needs, window=window)
+    run = functools.partial(_responses, params, length=length, **how)
+    pieces = parts.count(count, draw.per_prompt, rows, devices)
+    sampled = _in_parts(run, hidden[:count], part, keys, draw, pieces)
     blocks.append(
-      _assemble(record, prompts, prompt_mask, draw, number, first_group)
+      _assemble(sampled, prompts, prompt_mask, draw, number, first_group)
     )
     first_group += count
   return jax.tree.map(lambda *x: jnp.concatenate(x), *blocks)
+
+
+def _in_parts(run, hidden, prompt, keys, draw, pieces) -> Sampled:
+  """Calls `run` for all prompts, or for a part of them at a time."""
+  if pieces == 1:
+    return run(hidden, prompt, keys, draw)
+
+  def one(number):
+    pick = lambda x, axis=0: parts.pick(x, pieces, number, axis)
+    cache = Cache(
+      pick(prompt.keys, 1), pick(prompt.values, 1), pick(prompt.valid)
+    )
+    # What is not one number for all rows has prompts in front.
+    own = lambda x: pick(x) if getattr(x, "ndim", 0) else x
+    return run(pick(hidden), cache, pick(keys), type(draw)(*map(own, draw)))
+
+  return parts.each(one, pieces)
+
+
+def _responses(
+  params, hidden, prompt, keys, draw, *, length, model, ends, needs, window
+) -> Sampled:
+  """The responses to some prompts."""
+  start = _start(model, hidden, draw.per_prompt, length, ends, needs)
+  done = _sample(params, start, prompt, keys, draw, model, ends, needs, window)
+  return Sampled(done.tokens, done.mask, done.sample_logp, done.stats)
 
 
 def _row_keys(key: Array, numbers: Numbers, per_prompt: int) -> Array:

@@ -21,6 +21,11 @@ class Problem(NamedTuple):
   id: str = ""  # within its source; "" if it has none
   question: str = ""  # what a person reads; "" if that is the prompt
 
+  @property
+  def asked(self) -> str:
+    """What a person would say is asked: no template, no instruction."""
+    return self.question or self.prompt
+
 
 GradeFn = Callable[[Sequence[Problem], Sequence[str]], list[float | None]]
 

@@ -7,7 +7,7 @@ they need no processes of their own.
 from collections.abc import Callable
 
 from rlvr_jax.tasks.base import Problem, each
-from rlvr_jax.tasks.style import Style
+from rlvr_jax.tasks.style import Style, spoken
 from rlvr_jax.verify import extract, ifeval, light_if
 
 
@@ -25,7 +25,8 @@ def instructions(loose: bool = False, dense: bool = False) -> Style:
 
   def grade(problem: Problem, text: str) -> float:
     asked = ifeval.parse(problem.answer)
-    followed = ifeval.followed(extract.final(text) or "", asked, loose)
+    final = extract.final(spoken(problem, text)) or ""
+    followed = ifeval.followed(final, asked, loose)
     return sum(followed) / len(followed) if dense else float(all(followed))
 
   return _style(grade, ifeval.parse)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from rlvr_jax import verify
 from rlvr_jax.tasks.base import Problem
 from rlvr_jax.tasks.gym import EXECUTES_ANSWERS
-from rlvr_jax.tasks.style import Style
+from rlvr_jax.tasks.style import Style, spoken
 from rlvr_jax.verify import extract
 
 # Characters of a response and of a reference: the pool refuses longer jobs.
@@ -54,7 +54,7 @@ def function(target: str) -> Style:
     problems: Sequence[Problem], texts: Sequence[str]
   ) -> list[float | None]:
     jobs = [
-      (text, p.answer) if len(text) <= _LONGEST else None
+      (spoken(p, text), p.answer) if len(text) <= _LONGEST else None
       for p, text in zip(problems, texts)
     ]
     return _scores(pool, jobs)
@@ -73,7 +73,7 @@ def _scores(
 
 
 def _marked(problem: Problem, text: str) -> str | None:
-  del problem
+  text = spoken(problem, text)
   return extract.tagged(text) or extract.answer(text)
 
 

@@ -1,10 +1,14 @@
 """What a way of grading is."""
 
+import re
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from rlvr_jax.tasks.base import GradeFn, Problem
 from rlvr_jax.tasks.filters import Check
+
+# Some templates begin to think for the model.
+_OPEN = re.compile(r"<think>\s*\Z")
 
 
 class Style(NamedTuple):
@@ -21,3 +25,14 @@ class Style(NamedTuple):
   extract: Callable[[Problem, str], str | None]
   check: Check
   reference: Literal["text", "json", "entry"] = "text"
+
+
+def spoken(problem: Problem, text: str) -> str:
+  """Returns a response, with the tag of thinking that its prompt left open.
+
+  Args:
+    problem: that was asked.
+    text: the response.
+  """
+  tag = _OPEN.search(problem.prompt)
+  return text if tag is None else tag[0] + text

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from rlvr_jax import verify
 from rlvr_jax.tasks import instructed, scored
 from rlvr_jax.tasks.base import Problem
-from rlvr_jax.tasks.style import Style
+from rlvr_jax.tasks.style import Style, spoken
 from rlvr_jax.verify import scorers
 
 _FUNCTION = "python:"
@@ -27,10 +27,10 @@ def math(strict: bool = True) -> Style:
     problems: Sequence[Problem], texts: Sequence[str]
   ) -> list[float | None]:
     references = [problem.answer for problem in problems]
-    verdicts = verifier.verify(references, texts)
+    verdicts = verifier.verify(references, [*map(spoken, problems, texts)])
     return [None if right is None else float(right) for right in verdicts]
 
-  extract = lambda problem, text: verifier.extract(text)
+  extract = lambda problem, text: verifier.extract(spoken(problem, text))
   return Style(grade, extract, verifier.check_reference)
 
 

@@ -93,19 +93,10 @@ def decoder_config(config: ConfigDict, vocabulary: int) -> DecoderConfig:
   }
   if folder:
     sizes = hf.read_config(folder, lora=lora, **chosen)
-    _check_vocabulary(vocabulary, sizes.vocabulary, folder)
+    hf.check_vocabulary(vocabulary, sizes, folder)
     return sizes
   rope = Rope(theta=fields.pop("rope_theta"))
   return DecoderConfig(vocabulary, rope=rope, lora=lora, **fields, **chosen)
-
-
-def _check_vocabulary(tokens: int, rows: int, folder: str) -> None:
-  """A model may have more rows than its tokenizer has ids, but not fewer."""
-  if tokens > rows:
-    raise config_lib.ConfigError(
-      f"the tokenizer in {folder} has {tokens} ids and the model's embedding "
-      f"{rows} rows; give the tokenizer that belongs to the model."
-    )
 
 
 def build(config: ConfigDict) -> Run:
@@ -123,6 +114,7 @@ def build(config: ConfigDict) -> Run:
   sizes = decoder_config(config, task.tokenizer.vocab_size)
   model = Transformer(sizes, Layout(mesh))
   settings = _settings(config, task)
+  hf.check_positions(settings.prompt_width, settings.length, sizes)
   chain = config_lib.build_chain(config)
   programs = Programs(model, chain, optimizer(config), settings, mesh)
   _check_rows(config, programs)
@@ -179,6 +171,7 @@ def _settings(config: ConfigDict, task: tasks.Task) -> Settings:
     prompt_width=r.max_prompt or task.max_prompt_length,
     length=r.max_response or task.max_response_length,
     ends=sampler.Ends(task.tokenizer.stop_ids, task.tokenizer.pad_id),
+    rows=r.rows,
     main=main,
     updates=u.updates,
     slices=u.slices,

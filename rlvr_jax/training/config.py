@@ -105,6 +105,7 @@ RULES: dict[str, Rule] = {
   "warm_start.folder": _TEXT,
   "rollout.prompts": _whole(1),
   "rollout.per_prompt": _whole(1),
+  "rollout.rows": _whole(0),
   "rollout.temperature": _number("(0, inf)"),
   "rollout.score_temperature": _number("(0, inf)"),
   "rollout.top_k": _whole(0),

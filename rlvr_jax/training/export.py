@@ -11,7 +11,7 @@ from rlvr_jax.training import config as config_lib
 from rlvr_jax.training import warm_start
 from rlvr_jax.training.build import Run, build
 from rlvr_jax.training.checkpoint import Checkpoints
-from rlvr_jax.training.state import TrainState, layout
+from rlvr_jax.training.state import TrainState, layout, like
 from rlvr_jax.types import PyTree
 
 
@@ -43,12 +43,14 @@ def export(
       "of no family that others know; only models read from a folder are "
       "written."
     )
+  if pathlib.Path(folder).exists():
+    raise config_lib.ConfigError(f"{folder} exists; give another folder.")
   with config_lib.building():
     run = build(config)
-    step, state = _newest(run, pathlib.Path(workdir).absolute())
-    params = run.programs.whole(state.params, _below(run, workdir))
-    source, sizes = config.model.folder, run.programs.model.config
-    write_folder(params, sizes, source, folder, dtype)
+  step, state = _newest(run, pathlib.Path(workdir).absolute())
+  params = run.programs.whole(state.params, _below(run, workdir))
+  source, sizes = config.model.folder, run.programs.model.config
+  write_folder(params, sizes, source, folder, dtype)
   return step
 
 
@@ -56,20 +58,20 @@ def _newest(run: Run, workdir: pathlib.Path) -> tuple[int, TrainState]:
   """The newest checkpoint of a run, where its arrays live in training."""
   params = jax.eval_shape(run.programs.model.init, run.key)
   shapes = jax.eval_shape(run.programs.init_state, run.key, params)
-  like = jax.tree.map(
-    lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
-    shapes,
-    layout(shapes, run.mesh),
+  path = workdir / "checkpoints"
+  none = config_lib.ConfigError(
+    f"{workdir} holds no checkpoint; train for at least "
+    f"config.checkpoint.every = {run.config.checkpoint.every} steps."
   )
-  checkpoints = Checkpoints(workdir / "checkpoints", run.config.checkpoint.keep)
+  if not path.is_dir():  # Opening it would make it.
+    raise none
+  checkpoints = Checkpoints(path, run.config.checkpoint.keep)
   try:
     step = checkpoints.latest()
     if step is None:
-      raise config_lib.ConfigError(
-        f"{workdir} holds no checkpoint; train for at least "
-        f"config.checkpoint.every = {run.config.checkpoint.every} steps."
-      )
-    return step, checkpoints.restore(step, like)
+      raise none
+    where = layout(shapes, run.mesh)
+    return step, checkpoints.restore(step, like(shapes, where))
   finally:
     checkpoints.close()
 

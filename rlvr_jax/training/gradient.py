@@ -78,7 +78,7 @@ def loss_and_gradient(
     chunk: tokens whose logits exist at the same time.
 
   Returns:
-    ((loss, (method state, metrics)), gradient).
+    ((loss, (method state, metrics)), gradient in float32).
   """
   batch = batch.replace(metrics={})
   sized = dict(model=model, chunk=chunk)
@@ -91,7 +91,8 @@ def loss_and_gradient(
 
   if slices == 1:
     run = lambda policy: finish(statistics(policy, batch))
-    return jax.value_and_grad(run, has_aux=True)(params["policy"])
+    output, gradient = jax.value_and_grad(run, has_aux=True)(params["policy"])
+    return output, jax.tree.map(lambda x: x.astype(jnp.float32), gradient)
 
   found = score(needs, params, batch, slices=slices, **sized)
   output, pulled = jax.value_and_grad(finish, has_aux=True)(found)

@@ -17,7 +17,7 @@ from rlvr_jax.training import metrics as metrics_lib
 from rlvr_jax.training.build import Run, build
 from rlvr_jax.training.checkpoint import Checkpoints
 from rlvr_jax.training.programs import mean_over_updates
-from rlvr_jax.training.state import TrainState, layout
+from rlvr_jax.training.state import TrainState, layout, like
 from rlvr_jax.types import PyTree
 
 Line = dict[str, float]
@@ -79,14 +79,13 @@ def _start(run: Run, params: PyTree, checkpoints: Checkpoints) -> TrainState:
   Made under jit, scalars included, so that a fresh and a restored state have
   the same layout and the update is traced once.
   """
-  init = run.programs.init_state
-  where = layout(jax.eval_shape(init, run.key, params), run.mesh)
-  state = jax.jit(init, out_shardings=where)(run.key, params)
-  latest = checkpoints.latest()
+  init, latest = run.programs.init_state, checkpoints.latest()
+  shapes = jax.eval_shape(init, run.key, params)
+  where = layout(shapes, run.mesh)
   if latest is None:
-    return state
+    return jax.jit(init, out_shardings=where)(run.key, params)
   logging.info("resuming after step %d", latest)
-  return checkpoints.restore(latest, state)
+  return checkpoints.restore(latest, like(shapes, where))
 
 
 def _writers(

@@ -37,6 +37,7 @@ class Settings(NamedTuple):
   prompt_width: int
   length: int  # response positions T
   ends: sampler.Ends
+  rows: int  # most that are sampled at a time; 0 for all
   main: Draw
   updates: int  # minibatches per rollout
   slices: int
@@ -230,6 +231,7 @@ class Programs:
   def _rollout(self, params, prompts, prompt_mask, draws, key):
     s = self.settings
     how = dict(length=s.length, ends=s.ends, needs=self.method.needs)
+    how |= dict(rows=s.rows, devices=mesh_lib.row_parts(self.mesh))
     return sampler.rollout(
       params, prompts, prompt_mask, draws, key, model=self.model, **how
     )

@@ -22,6 +22,12 @@ class TrainState:
   key: Array  # u32[2] of the run; never changes
 
 
+def like(shapes: PyTree, where: PyTree) -> PyTree:
+  """Shapes with the place that each has: what a checkpoint is read into."""
+  at = lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s)
+  return jax.tree.map(at, shapes, where)
+
+
 def layout(state: TrainState, mesh: jax.sharding.Mesh) -> TrainState:
   """A sharding per leaf: weights and moments split, the rest whole."""
   whole = mesh_lib.whole(mesh)

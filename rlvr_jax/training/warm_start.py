@@ -15,7 +15,7 @@ from rlvr_jax.models import hf, lora
 from rlvr_jax.models import mesh as mesh_lib
 from rlvr_jax.models.transformer import Transformer
 from rlvr_jax.training import config as config_lib
-from rlvr_jax.training import precision
+from rlvr_jax.training import precision, state
 from rlvr_jax.training.checkpoint import Checkpoints
 from rlvr_jax.types import Array, PyTree, TokenBatch
 
@@ -222,13 +222,8 @@ def _trained(
   else:
     _check_note(note, identity(config))
     shapes = jax.eval_shape(model.init, jax.random.key(0))
-    where = mesh_lib.shardings(shapes, mesh)
-    like = jax.tree.map(
-      lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
-      shapes,
-      where,
-    )
-    params = checkpoints.restore(checkpoints.latest(), like)
+    room = state.like(shapes, mesh_lib.shardings(shapes, mesh))
+    params = checkpoints.restore(checkpoints.latest(), room)
   checkpoints.close()
   return params
 

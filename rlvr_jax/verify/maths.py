@@ -81,7 +81,7 @@ class MathVerifier:
     answers = [extract.answer(text, self._strict) for text in texts]
     pairs = list(zip(references, answers, strict=True))
     verdicts = {
-      pair: False if pair[1] is None else canonical.equal(*pair)
+      pair: False if _no_answer(*pair) else canonical.equal(*pair)
       for pair in set(pairs)
     }
     # Sorted, so that a worker parses a reference once for all its answers.
@@ -135,3 +135,8 @@ class MathVerifier:
   def _compared(self, pairs: Sequence[tuple[str, str]]) -> list[bool | None]:
     found = self._pool.map([[*map(latex.clean, pair)] for pair in pairs])
     return [None if equal is None else bool(equal) for equal in found]
+
+
+def _no_answer(reference: str, answer: str | None) -> bool:
+  """Whether there is none, or a chain of equations, which hides several."""
+  return answer is None or answer.count("=") > max(1, reference.count("="))

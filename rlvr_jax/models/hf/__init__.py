@@ -1,12 +1,19 @@
 """Models in the Hugging Face format, in and out."""
 
-from rlvr_jax.models.hf.families import FAMILIES, read_config
+from rlvr_jax.models.hf.families import (
+  FAMILIES,
+  check_positions,
+  check_vocabulary,
+  read_config,
+)
 from rlvr_jax.models.hf.model import Model, export, load
 from rlvr_jax.models.hf.read import read_params
 
 __all__ = [
   "FAMILIES",
   "Model",
+  "check_positions",
+  "check_vocabulary",
   "export",
   "load",
   "read_config",

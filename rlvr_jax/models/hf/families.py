@@ -8,12 +8,10 @@ import json
 import pathlib
 from collections.abc import Callable
 
-import transformers
-
 from rlvr_jax.models.config import DecoderConfig, Llama3Scaling, Rope
 
 Fields = dict[str, object]
-Config = transformers.PretrainedConfig
+Config = "transformers.PreTrainedConfig"  # imported only when it is needed
 
 
 def _qwen2(c: Config) -> Fields:
@@ -80,6 +78,11 @@ _ACTIVATIONS = {"silu": "silu", "gelu_pytorch_tanh": "gelu_tanh"}
 
 
 def _windows(c: Config) -> Fields:
+  unknown = set(c.layer_types) - {"sliding_attention", "full_attention"}
+  if unknown:
+    raise ValueError(
+      f"layers of the types {sorted(unknown)} are not supported."
+    )
   windowed = tuple(kind == "sliding_attention" for kind in c.layer_types)
   if not any(windowed):
     return {}
@@ -165,11 +168,54 @@ def read_config(folder: str | pathlib.Path, **fields: object) -> DecoderConfig:
       f"{path}: model_type = {family!r} is not supported; known are "
       f"{sorted(FAMILIES)}."
     )
+  # Takes a second, which runs of small decoders need not wait for.
+  import transformers
+
   try:
     config = transformers.AutoConfig.for_model(**values)
     return _decoder_config(config, fields)
   except Exception as error:  # transformers has errors of many kinds.
     raise ValueError(f"{path} cannot be used: {error}") from error
+
+
+def check_vocabulary(
+  tokens: int, config: DecoderConfig, folder: str | pathlib.Path
+) -> None:
+  """Refuses a tokenizer that can write what the model cannot read.
+
+  A model may have more rows than its tokenizer has ids, but not fewer.
+
+  Args:
+    tokens: ids of the tokenizer.
+    config: of the decoder.
+    folder: of both, for the message.
+
+  Raises:
+    ValueError: there are too many ids.
+  """
+  if tokens > config.vocabulary:
+    raise ValueError(
+      f"the tokenizer in {folder} has {tokens} ids and the model's embedding "
+      f"{config.vocabulary} rows; give the tokenizer that belongs to the model."
+    )
+
+
+def check_positions(prompt: int, response: int, config: DecoderConfig) -> None:
+  """Refuses rows that are longer than the model was made for.
+
+  Args:
+    prompt: tokens of the longest prompt.
+    response: tokens of the longest response.
+    config: of the decoder.
+
+  Raises:
+    ValueError: they are more than its positions.
+  """
+  if config.positions and prompt + response > config.positions:
+    raise ValueError(
+      f"prompts of {prompt} and responses of {response} tokens together are "
+      f"more than the {config.positions} positions of the model; shorten one."
+    )
 
 
 def _decoder_config(c: Config, fields: Fields) -> DecoderConfig:
@@ -186,6 +232,7 @@ def _decoder_config(c: Config, fields: Fields) -> DecoderConfig:
     head_dim=getattr(c, "head_dim", None) or c.hidden_size // heads,
     hidden=c.intermediate_size,
     norm_epsilon=c.rms_norm_eps,
+    positions=c.max_position_embeddings,
     activation=_ACTIVATIONS[activation],
     scaled_embedding=False,
     tied=c.tie_word_embeddings,

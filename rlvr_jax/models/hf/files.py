@@ -50,12 +50,28 @@ def _from_index(folder: pathlib.Path) -> dict[str, pathlib.Path]:
         f"tensor {name!r} should be in {folder / file} and is not; fetch the "
         "folder again."
       )
+  hidden = sorted(set().union(*held.values()) - listed.keys())
+  if hidden:
+    raise ValueError(f"{folder / INDEX} does not list {_some(hidden)}.")
   return {name: folder / file for name, file in listed.items()}
 
 
 def _names(path: pathlib.Path) -> frozenset[str]:
   with opened(path) as file:
     return frozenset(file.keys())
+
+
+def dtypes(folder: pathlib.Path) -> dict[str, str]:
+  """The type of every tensor of a folder; none if it has no weights."""
+  if not any((folder / name).exists() for name in (WEIGHTS, INDEX)):
+    return {}
+  held, found = index(folder), {}
+  for path in sorted(set(held.values())):
+    with opened(path) as file:
+      for name in file.keys():
+        kind = file.get_slice(name).get_dtype()
+        found[name] = DTYPES.get(kind, kind)
+  return found
 
 
 @contextlib.contextmanager
@@ -69,7 +85,7 @@ def opened(path: pathlib.Path) -> Iterator[safetensors.safe_open]:
     raise ValueError(f"{path} does not exist, but the index lists it.")
   try:
     file = safetensors.safe_open(path, framework="numpy")
-  except safetensors.SafetensorError as error:
+  except (safetensors.SafetensorError, OSError) as error:
     raise ValueError(f"{path} is damaged ({error}); fetch it again.") from error
   with file:
     yield file

@@ -52,7 +52,8 @@ def read_params(
       for tensor in (t for t in wanted if held[t.name] == path):
         params = _put(params, tensor, file, path, mesh)
   if _HEAD in shapes and config.tied:
-    _check_tied(held[_HEAD], params["embedding"])
+    table = next(t for t in wanted if t.name == _TABLE)
+    _check_tied(held[_HEAD], table, params["embedding"])
   return params
 
 
@@ -115,11 +116,12 @@ def _placed(kind: Tensor, where: NamedSharding, stacked: bool):
   return jax.jit(put, donate_argnums=0, out_shardings=(where, None))
 
 
-def _check_tied(path: pathlib.Path, embedding: Array) -> None:
+def _check_tied(path: pathlib.Path, table: Tensor, embedding: Array) -> None:
   """A head beside a tied embedding must be the same matrix."""
   with files.opened(path) as file:
-    head = jnp.asarray(file.get_tensor(_HEAD)).astype(embedding.dtype)
-  if not bool((head == embedding).all()):
+    head = _read(file, table._replace(name=_HEAD), embedding.sharding)
+  same = jax.jit(lambda a, b: (a.astype(b.dtype) == b).all())
+  if not bool(same(head, embedding)):
     raise ValueError(
       f"config.json says that the embedding is tied, but {_HEAD!r} in {path} "
       "differs from it; set tie_word_embeddings to false."

@@ -5,7 +5,7 @@ import json
 import os
 import pathlib
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import jax
 import numpy as np
@@ -14,6 +14,7 @@ from jax.sharding import PartitionSpec as P
 from safetensors.numpy import save_file
 
 from rlvr_jax.models import lora
+from rlvr_jax.models.block import LORA_A, LORA_B
 from rlvr_jax.models.config import DecoderConfig
 from rlvr_jax.models.hf import files
 from rlvr_jax.models.hf.families import read_json
@@ -50,7 +51,8 @@ def write_folder(
     source: folder the model came from: its config.json, generation settings
       and tokenizer go along.
     folder: to write; must not exist. It appears whole or not at all.
-    dtype: "float32", "float16" or "bfloat16"; None is that of the source.
+    dtype: "float32", "float16" or "bfloat16"; None is that of each tensor in
+      the source, or of its config.json where it has no tensors.
     shard_bytes: most bytes of a file. The host holds one file at a time.
 
   Raises:
@@ -60,29 +62,38 @@ def write_folder(
   if folder.exists():
     raise ValueError(f"{folder} exists; give a folder that does not.")
   settings = read_json(source / "config.json")
-  named = settings.get("dtype") or settings.get("torch_dtype") or "float32"
-  dtype = dtype or named
-  if dtype not in files.DTYPES.values():
-    raise ValueError(
-      f"dtype = {dtype!r} must be one of {sorted(files.DTYPES.values())}."
-    )
-  merged = lora.merged(params, config)
-  parts = _parts(merged, config, dtype, shard_bytes)
-  partial = folder.with_name(folder.name + ".partial")
-  if not jax.process_index():
-    _begin(partial, source, settings | {"dtype": dtype})
-    _write_all(partial, parts)
-    partial.rename(folder)
-  else:
+  of = _dtypes(source, settings, dtype)
+  parts = _parts(params, config, of, shard_bytes)
+  if jax.process_index():
     for _ in parts:  # Every process takes part in fetching.
       pass
+    return
+  partial = folder.with_name(folder.name + ".partial")
+  _begin(partial, source, settings, of("model.norm.weight"))
+  _write_all(partial, parts)
+  partial.rename(folder)
 
 
-def _begin(partial, source, settings) -> None:
+def _dtypes(
+  source: pathlib.Path, settings: dict, dtype: str | None
+) -> Callable[[str], str]:
+  """The type to write a tensor in, by its name."""
+  named = settings.get("dtype") or settings.get("torch_dtype") or "float32"
+  known = {} if dtype else files.dtypes(source)
+  for name in {dtype or named, *known.values()}:
+    if name not in files.DTYPES.values():
+      raise ValueError(
+        f"dtype = {name!r} must be one of {sorted(files.DTYPES.values())}."
+      )
+  return lambda name: dtype or known.get(name, named)
+
+
+def _begin(partial, source, settings, dtype) -> None:
   if partial.exists():  # Of an export that was stopped.
     shutil.rmtree(partial)
   partial.mkdir(parents=True)
-  settings.pop("torch_dtype", None)
+  # Under both names: older readers know the second one alone.
+  settings |= {"dtype": dtype, "torch_dtype": dtype}
   (partial / "config.json").write_text(json.dumps(settings, indent=2) + "\n")
   for pattern in _COMPANIONS:
     for path in source.glob(pattern):
@@ -90,12 +101,12 @@ def _begin(partial, source, settings) -> None:
 
 
 def _parts(
-  params: PyTree, config: DecoderConfig, dtype: str, most: int
+  params: PyTree, config: DecoderConfig, of: Callable[[str], str], most: int
 ) -> Iterator[dict[str, np.ndarray]]:
   """The tensors, in dicts of at most so many bytes each."""
   part, size = {}, 0
   for tensor in tensors(config):
-    x = _fetch(params, tensor, dtype)
+    x = _fetch(params, config, tensor, of(tensor.name))
     if part and size + x.nbytes > most:
       yield part
       part, size = {}, 0
@@ -103,12 +114,26 @@ def _parts(
   yield part
 
 
-def _fetch(params: PyTree, tensor: Tensor, dtype: str) -> np.ndarray:
-  weight = functools.reduce(dict.__getitem__, tensor.path, params)
+def _fetch(
+  params: PyTree, config: DecoderConfig, tensor: Tensor, dtype: str
+) -> np.ndarray:
+  """One tensor on the host; adapters are merged layer by layer."""
+  *above, last = tensor.path
+  holder = functools.reduce(dict.__getitem__, above, params)
+  weight, adapters, scale = holder[last], None, 0.0
+  if config.lora is not None and last in config.lora.targets:
+    adapters = holder[last + LORA_A], holder[last + LORA_B]
+    scale = config.lora.scale
   stacked = tensor.layer is not None
   whole = NamedSharding(weight.sharding.mesh, P()) if _on_mesh(weight) else None
-  take = _taken(tensor.kind, dtype, stacked, whole)
-  return np.ascontiguousarray(take(weight, tensor.layer or 0))
+  take = _taken(tensor.kind, dtype, stacked, scale, whole)
+  found = np.ascontiguousarray(take(weight, adapters, tensor.layer or 0))
+  if not np.isfinite(found.astype(np.float32)).all():
+    raise ValueError(
+      f"tensor {tensor.name!r} is not finite in {dtype}; write a wider dtype, "
+      "or an earlier checkpoint."
+    )
+  return found
 
 
 def _on_mesh(x: Array) -> bool:
@@ -116,11 +141,14 @@ def _on_mesh(x: Array) -> bool:
 
 
 @functools.cache
-def _taken(kind: Tensor, dtype: str, stacked: bool, where):
-  """(weight, layer) -> the tensor, on every device that holds a part."""
+def _taken(kind: Tensor, dtype: str, stacked: bool, scale: float, where):
+  """(weight, adapters, layer) -> the tensor, whole on every device."""
 
-  def take(weight, layer):
-    one = weight[layer] if stacked else weight
+  def take(weight, adapters, layer):
+    pick = lambda x: x[layer] if stacked else x
+    one = pick(weight)
+    if adapters is not None:
+      one = lora.added(one, *map(pick, adapters), scale)
     return kind.to_file(one).astype(dtype)
 
   return jax.jit(take, out_shardings=where)
