@@ -1,6 +1,7 @@
 """Styles of grading by scorers that others wrote: users and reasoning-gym."""
 
 import json
+import pathlib
 import sys
 
 import pytest
@@ -73,6 +74,16 @@ def test_a_function_sees_the_tag_that_the_prompt_left_open(module):
   style = tasks.style_of(f"python:{module}:reward")
   asked = problem("7")._replace(prompt="<user>q<assistant><think>\n")
   assert style.grade([asked], ["well</think>7"]) == [1.0]
+
+
+def test_a_function_composes_the_rewards_of_the_library(tmp_path, monkeypatch):
+  page = pathlib.Path(__file__).parent.parent / "docs" / "data.md"
+  code = page.read_text().partition("```python\n")[2].partition("```")[0]
+  (tmp_path / "rewards.py").write_text(code)
+  monkeypatch.syspath_prepend(str(tmp_path))
+  style = tasks.style_of("python:rewards:reward")
+  texts = ["<answer>7</answer>", "<think>\n\n</think>\n<answer>\n8\n</answer>"]
+  assert grade(style, "7", texts) == pytest.approx([0.9, 0.1])
 
 
 def test_a_function_may_have_more_arguments_if_they_are_optional(module):

@@ -45,6 +45,8 @@ def main() -> None:
   _restrict(memory)
   judge = _load(sys.argv[0]).judge
   os.dup2(1, 2)  # Errors of loading were told; what judging prints is not.
+  # Loading may need files of its own for a moment; judging does not.
+  resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
   os.write(replies, REPLY.pack(READY, 1.0))
   signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
   current = mmap.mmap(-1, 8)  # The request at work; shared with the child.
@@ -72,10 +74,9 @@ def _load(path: str) -> types.ModuleType:
 
 
 def _restrict(memory: int) -> None:
-  """At most `memory` bytes, no core dumps, no files, nothing to print to."""
+  """At most `memory` bytes, no core dumps, nothing to print to."""
   resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
   resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-  resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
   sys.setrecursionlimit(2000)
   logging.disable(logging.CRITICAL)
   null = os.open(os.devnull, os.O_RDWR)
