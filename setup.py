@@ -42,6 +42,7 @@ setuptools.setup(
     "cuda": ["jax[cuda13]>=0.10"],
     "envs": ["reasoning-gym"],
     "grams": ["scikit-learn"],
+    "language": ["py3langid>=0.4"],
     "verify": ["math-verify>=0.9.0"],
     "test": ["hypothesis", "pytest", "pytest-xdist", "ruff", "scikit-learn"],
   },

@@ -27,7 +27,7 @@ TASK_OPTIONS = {
     template="chat",  # chat | plain
     max_prompt=0,  # tokens; longer prompts are dropped, 0 drops none
     ngram=13,  # words shared with the evaluation that drop a problem
-    style="math",  # math | math_lenient: how answers are graded
+    style="math",  # how responses are graded, see docs/data.md
     unparsable="error",  # error | drop: reference answers nobody can read
   ),
 }

@@ -29,8 +29,8 @@ _TEMPLATE = flags.DEFINE_enum("template", "chat", ["chat", "plain"], "of it")
 _SYSTEM = flags.DEFINE_string("system", "", "message before every prompt")
 _INSTRUCTION = flags.DEFINE_string("instruction", "", "after every prompt")
 _LONGEST = flags.DEFINE_integer("max_prompt", 0, "tokens; 0 for any number")
-_STYLE = flags.DEFINE_enum(
-  "style", "math", [*tasks.STYLES, "none"], "checks reference answers"
+_STYLE = flags.DEFINE_string(
+  "style", "math", "checks reference answers, as docs/data.md names it, or none"
 )
 _EXAMPLES = flags.DEFINE_integer("examples", 2, "shown of everything")
 
@@ -38,13 +38,16 @@ _QUANTILES = {"shortest": 0, "median": 0.5, "95 %": 0.95, "longest": 1}
 Found = dict[str, list[filters.Kept]]
 
 
-def _rows(specs: Iterable[str]) -> Iterator[Iterator[sources.Row]]:
+def _rows(
+  specs: Iterable[str], style: tasks.Style | None
+) -> Iterator[Iterator[sources.Row]]:
   pairs = [pair.partition("=") for pair in _COLUMNS.value]
   if not all(sign for _, sign, _ in pairs):
     raise ValueError(f"--columns={_COLUMNS.value} must be field=column.")
   columns = {field: column for field, _, column in pairs}
+  kind = style.reference if style else "json"
   for spec in specs:
-    yield sources.read(spec, columns, data_dir=_TFDS.value)
+    yield sources.read(spec, columns, reference=kind, data_dir=_TFDS.value)
 
 
 def _writer() -> tuple[Callable[[sources.Row], str], Callable[[str], int]]:
@@ -59,9 +62,9 @@ def _writer() -> tuple[Callable[[sources.Row], str], Callable[[str], int]]:
   return write, lambda prompt: len(tokenizer.encode(prompt))
 
 
-def _held_out() -> overlap.HeldOut:
+def _held_out(style: tasks.Style | None) -> overlap.HeldOut:
   questions = collections.defaultdict(set)
-  for rows in _rows(_AGAINST.value):
+  for rows in _rows(_AGAINST.value, style):
     for row in rows:
       questions[row.source].add(row.question)
   lists = {source: sorted(texts) for source, texts in questions.items()}
@@ -71,7 +74,8 @@ def _held_out() -> overlap.HeldOut:
 def _read(report: filters.Report) -> Found:
   """What is left of the datasets, by name."""
   render, count = _writer()
-  style = None if _STYLE.value == "none" else tasks.STYLES[_STYLE.value]()
+  none = _STYLE.value == "none"
+  style = None if none else tasks.style_of(_STYLE.value)
   keep = filters.Filter(
     report,
     render,
@@ -81,9 +85,9 @@ def _read(report: filters.Report) -> Found:
     unparsable="drop",
     by_source=True,
   )
-  apart = filters.Apart(_held_out(), report)
+  apart = filters.Apart(_held_out(style), report)
   kept = []
-  for rows in _rows(_DATA.value):
+  for rows in _rows(_DATA.value, style):
     for each in keep(rows):
       apart.note(len(kept), each.row)
       kept.append(each)

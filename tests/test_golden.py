@@ -28,7 +28,6 @@ NOT_YET = frozenset(
     "gigpo",
     "implicit_prm",
     "lare",
-    "light_if",
     "open_set_tta",
     "spear",
     "vogue",

@@ -1,5 +1,6 @@
 """Worker processes: whatever a job does, the others get their verdicts."""
 
+import math
 import os
 import pathlib
 import resource
@@ -54,11 +55,19 @@ def judge(word, *more):
   if word == "environment":
     return bool(set(os.environ) - {"PATH", "LANG", "PYTHONHASHSEED",
       "CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "JAX_PLATFORMS",
-      "LC_CTYPE"})
+      "OPENBLAS_NUM_THREADS", "LC_CTYPE"})
   if word == "package":
     return any(m.split(".")[0] in ("jax", "rlvr_jax") for m in sys.modules)
   if word == "reads":
     return bool(sys.stdin.read(1))
+  if word == "number":
+    return float(more[0])
+  if word == "cannot tell":
+    return None
+  if word == "argument":
+    return more[0] in sys.argv[1:]
+  if word == "length":
+    return len(more[0])
   if word == "writes":
     with open(more[0], "w") as file:
       file.write("written")
@@ -245,8 +254,39 @@ def test_a_script_that_does_not_load_says_why(tmp_path):
 
 def test_a_job_that_is_too_long_is_refused(pool):
   with pytest.raises(ValueError, match="cut its texts"):
-    pool.map([["right"], ["x" * 40_000]])
+    pool.map([["right"], ["x" * (5 << 20)]])
   assert pool.map([["x" * 10_000]] * 20) == [False] * 20
+
+
+def test_jobs_longer_than_a_pipe_arrive_whole_and_in_order(pool):
+  lengths = [10, 70_000, 3, 500_000, 0, 0, 65_536, 59_000, 59_000] * 5
+  jobs = [["length", "x" * length] for length in lengths]
+  assert pool.map(jobs) == lengths
+  faulty = [[fault, "x" * 200_000] for fault in ("loops", "leaves", "raises")]
+  assert pool.map([*faulty, *jobs[:2]]) == [None] * 3 + lengths[:2]
+
+
+def test_a_verdict_may_be_a_number_or_not_be_known(pool):
+  jobs = [["number", x] for x in ("0.25", "-1", "nan", "inf")]
+  assert pool.map([*jobs, ["cannot tell"]]) == [0.25, -1, None, math.inf, None]
+
+
+def test_a_script_finds_its_arguments(script):
+  with verify.Pool(script, workers=1, arguments=("a b", "c")) as pool:
+    asked = [["argument", word] for word in ("a b", "c", "d")]
+    assert pool.map(asked) == [True, True, False]
+
+
+def test_a_pool_that_is_started_tells_early_of_a_script_that_does_not_load(
+  script, tmp_path
+):
+  before = sessions()
+  with verify.Pool(script, workers=2) as pool:
+    pool.start()
+    assert len(sessions() - before) == 1
+  (tmp_path / "broken.py").write_text("1 / 0")
+  with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+    verify.Pool(tmp_path / "broken.py").start()
 
 
 @pytest.mark.parametrize("wrong", [dict(workers=0), dict(seconds=0)])

@@ -20,7 +20,8 @@ from rlvr_jax.tasks.gym import reasoning_gym_task
 from rlvr_jax.tasks.hf_tokenizer import HFTokenizer
 from rlvr_jax.tasks.order import Part, mixed_at, prompts_at
 from rlvr_jax.tasks.rendered import rendered
-from rlvr_jax.tasks.styles import STYLES, Style
+from rlvr_jax.tasks.style import Style
+from rlvr_jax.tasks.styles import style_of
 from rlvr_jax.tasks.tokenizer import CharTokenizer, Tokenizer
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
   "reasoning_gym_task",
   "rendered",
   "split_task",
+  "style_of",
   "sum_task",
 ]
 
@@ -124,5 +126,5 @@ def _files(
       "tokenizer=HFTokenizer(folder)."
     )
   if grading is None:
-    grading = STYLES[checked.style]()
+    grading = style_of(checked.style)
   return files_task(tokenizer, checked, grading, data_dir)

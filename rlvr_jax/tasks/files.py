@@ -12,7 +12,7 @@ from rlvr_jax.tasks import chat, filters, overlap, sources
 from rlvr_jax.tasks.base import Problem, Task
 from rlvr_jax.tasks.files_options import FilesOptions
 from rlvr_jax.tasks.order import Part
-from rlvr_jax.tasks.styles import Style
+from rlvr_jax.tasks.style import Style
 
 # Question i of reasoning-gym depends on seed + i: near seeds ask the same.
 _FAR = 2**31
@@ -57,7 +57,10 @@ def files_task(
     unparsable=options.unparsable,
   )
   rows = functools.partial(
-    sources.read, columns=options.columns, data_dir=data_dir
+    sources.read,
+    columns=options.columns,
+    reference=grading.reference,
+    data_dir=data_dir,
   )
   evaluation, held_out = _evaluation(options, keep, rows)
   train = _train(options, keep, rows, held_out)

@@ -8,7 +8,6 @@ from rlvr_jax.tasks import order, records, sources, styles
 _ALLOWED = {
   "template": ("chat", "plain"),
   "unparsable": ("error", "drop"),
-  "style": tuple(styles.STYLES),
 }
 
 
@@ -33,8 +32,10 @@ class FilesOptions:
       dropped from training. 0 looks for none.
     unparsable: "error" or "drop": what to do with a reference answer that the
       verifier cannot read.
-    style: how answers are graded: "math" wants them marked, \boxed{7}, and
-      "math_lenient" takes the last number of a response without any.
+    style: how responses are graded, see docs/data.md: "math" wants answers
+      marked, \boxed{7}, "math_lenient" takes the last number of a response
+      without any; "instructions", "instructions_loose", "instructions_dense",
+      "light_if", "gym"; "python:package.module:function" for one's own.
     seed: chooses the questions of reasoning-gym, at least 0.
 
   Raises:
@@ -60,6 +61,7 @@ class FilesOptions:
     _check_datasets("evaluation", self.evaluation, least=1)
     _check_weights(self)
     sources.columns_of(self.columns)
+    styles.check_name(self.style)
     for name, allowed in _ALLOWED.items():
       if getattr(self, name) not in allowed:
         raise ValueError(

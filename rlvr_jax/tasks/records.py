@@ -152,12 +152,20 @@ def _python(value: object) -> object:
 
 def _gym(spec: str, seed: int) -> Records:
   name, _, size = spec.removeprefix(_GYM).partition(":")
-  entries = gym.entries(name, int(size or _GYM_SIZE), seed)
+  size = int(size or _GYM_SIZE)
+  where = dict(dataset=name, seed=seed, size=size)
   rows = (
-    (f"{spec}, question {i}", dict(prompt=e["question"], answer=e["answer"]))
-    for i, e in enumerate(entries)
+    (f"{spec}, question {i}", _gym_record(e, where | dict(index=i)))
+    for i, e in enumerate(gym.entries(name, size, seed))
   )
   return Records(name, rows)
+
+
+def _gym_record(question: Record, where: Record) -> Record:
+  """With what finds the question again, and so its scorer."""
+  answer = question["answer"]
+  entry = where | dict(answer=answer)
+  return dict(prompt=question["question"], answer=answer, entry=entry)
 
 
 _READERS = {".parquet": _parquet, ".jsonl": _jsonl}

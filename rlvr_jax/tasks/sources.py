@@ -1,7 +1,8 @@
 """Rows of datasets in one form: a conversation and its reference answer."""
 
+import json
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from rlvr_jax.tasks import chat, records
 
@@ -12,7 +13,8 @@ class Columns(NamedTuple):
   """Where a row has what; the defaults are those of verl.
 
   A name with dots goes into nested fields. Of several names with "|" between
-  them the first that a row has counts: "question|problem".
+  them the first that a row has counts: "question|problem". Names with "+"
+  between them are taken together, as a list: "instruction_id_list+kwargs".
   """
 
   prompt: str = "prompt"  # text, or messages
@@ -21,8 +23,12 @@ class Columns(NamedTuple):
   id: str = "extra_info.index"
 
 
-# What rows of reasoning-gym have.
-_GYM = Columns(answer="answer")
+# What rows of reasoning-gym have, by the kind of reference wanted.
+_GYM = {
+  "text": Columns(answer="answer"),
+  "json": Columns(answer="answer"),
+  "entry": Columns(answer="entry"),
+}
 
 
 class Row(NamedTuple):
@@ -63,6 +69,7 @@ def read(
   spec: str,
   columns: Mapping[str, str] | None = None,
   *,
+  reference: Literal["text", "json", "entry"] = "text",
   data_dir: str | None = None,
   seed: int = 0,
 ) -> Iterator[Row]:
@@ -72,6 +79,9 @@ def read(
     spec: of `records.read`.
     columns: by field of `Columns`; what is missing is as in verl's files. Not
       used by "gym:".
+    reference: what reference answers may be: "text", which numbers are, too;
+      "json", also lists and objects, as their JSON; "entry", the same, and
+      rows of "gym:" have what their scorer needs.
     data_dir: where TFDS keeps datasets; None is its own default.
     seed: of reasoning-gym.
 
@@ -85,19 +95,24 @@ def read(
     ImportError: reasoning-gym is not installed.
   """
   found = records.read(spec, data_dir, seed)
-  given = {} if spec.startswith("gym:") else dict(columns or {})
-  names = _GYM if spec.startswith("gym:") else columns_of(given)
+  gym = spec.startswith("gym:")
+  given = {} if gym else dict(columns or {})
+  names = _GYM[reference] if gym else columns_of(given)
   number = -1
   for number, (place, record) in enumerate(found.rows):
     known = dict(source=found.name, id=str(number))
     known = {k: v for k, v in known.items() if k not in given}
-    yield _row(place, record, names, known)
+    yield _row(place, record, names, known, reference != "text")
   if number < 0:
     raise ValueError(f"{spec!r} has no rows; leave it out.")
 
 
 def _row(
-  place: str, record: records.Record, columns: Columns, known: dict[str, str]
+  place: str,
+  record: records.Record,
+  columns: Columns,
+  known: dict[str, str],
+  structured: bool,
 ) -> Row:
   values = {}
   for field, name in columns._asdict().items():
@@ -110,6 +125,8 @@ def _row(
         f'the {field} is: columns=dict({field}="...").'
       )
     values[field] = value
+  if structured and isinstance(values["answer"], list | dict):
+    values["answer"] = _json(place, values["answer"])
   messages = _messages(place, values.pop("prompt"))
   texts = {field: _text(place, field, v) for field, v in values.items()}
   return Row(messages, **texts, place=place)
@@ -118,9 +135,9 @@ def _row(
 def _first(record: records.Record, names: str) -> object:
   """The value under the first of the names that is there and not None."""
   for name in names.split("|"):
-    value = _at(record, name)
-    if value is not None:
-      return value
+    values = [_at(record, part) for part in name.split("+")]
+    if all(value is not None for value in values):
+      return values if len(values) > 1 else values[0]
   return _MISSING
 
 
@@ -174,6 +191,16 @@ def _text(place: str, field: str, value: object) -> str:
       f"{place}: the {field} {value!r:.80} must be text or a number."
     )
   return _encodable(place, str(value))
+
+
+def _json(place: str, value: object) -> str:
+  try:
+    return json.dumps(value, ensure_ascii=False)
+  except (TypeError, ValueError) as error:
+    raise ValueError(
+      f"{place}: the answer {value!r:.80} cannot be written as JSON ({error}); "
+      "mend the row."
+    ) from error
 
 
 def _encodable(place: str, text: str) -> str:

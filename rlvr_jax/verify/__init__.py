@@ -3,8 +3,19 @@
 Knows texts only: problems, tasks and rewards come later.
 """
 
-from rlvr_jax.verify import canonical, extract
+from rlvr_jax.verify import canonical, extract, formats, ifeval, light_if
 from rlvr_jax.verify.maths import MathVerifier
 from rlvr_jax.verify.pool import Pool
+from rlvr_jax.verify.scorers import function_pool, gym_pool
 
-__all__ = ["MathVerifier", "Pool", "canonical", "extract"]
+__all__ = [
+  "MathVerifier",
+  "Pool",
+  "canonical",
+  "extract",
+  "formats",
+  "function_pool",
+  "gym_pool",
+  "ifeval",
+  "light_if",
+]

@@ -41,8 +41,8 @@ def answer(text: str, strict: bool = True) -> str | None:
     The answer without outer spaces, never empty; None where there is none. The
     last box decides alone: empty or unclosed, it is no answer.
   """
-  text = text.rpartition("</think>")[2]
-  if "<think>" in text:
+  text = final(text)
+  if text is None:
     return None
   tail = text[-TAIL:]
   marks = (_boxed, _line, _hashed)
@@ -51,6 +51,37 @@ def answer(text: str, strict: bool = True) -> str | None:
     if found is not None:
       return found.strip() or None
   return None
+
+
+def final(text: str) -> str | None:
+  """Returns what follows the thoughts of a response.
+
+  Args:
+    text: the response.
+
+  Returns:
+    What follows the last `</think>`, all of it if there is none; None if a
+    `<think>` stays open.
+  """
+  text = text.rpartition("</think>")[2]
+  return None if "<think>" in text else text
+
+
+def tagged(text: str) -> str | None:
+  """Returns the answer between the last tags of `<answer>...</answer>`.
+
+  Args:
+    text: the response; only what follows its thoughts counts.
+
+  Returns:
+    The answer without outer spaces, never empty; None where there is none, or
+    more than `TAIL` characters of it.
+  """
+  text = final(text) or ""
+  end = text.rfind("</answer>")
+  start = text.rfind("<answer>", 0, max(end, 0))
+  found = text[start + len("<answer>") : end].strip() if start >= 0 else ""
+  return found if 0 < len(found) <= TAIL else None
 
 
 def _boxed(text: str) -> str | None:

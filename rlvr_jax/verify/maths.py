@@ -128,7 +128,8 @@ class MathVerifier:
     self.close()
 
   def _compared(self, pairs: Sequence[tuple[str, str]]) -> list[bool | None]:
-    return self._pool.map([[*map(latex.clean, pair)] for pair in pairs])
+    found = self._pool.map([[*map(latex.clean, pair)] for pair in pairs])
+    return [None if equal is None else bool(equal) for equal in found]
 
 
 def _no_answer(reference: str, answer: str | None) -> bool:

@@ -33,16 +33,19 @@ class Pool:
     workers: int | None = None,
     seconds: float = 1.0,
     memory: int = 512 << 20,
+    arguments: Sequence[str] = (),
   ):
     """Starts nothing yet.
 
     Args:
-      script: path of a Python file that defines `judge(*texts) -> bool`.
+      script: path of a Python file that defines `judge(*texts)`. It returns a
+        number, a truth value, or None where it cannot tell.
       workers: processes; None is one for each processor of this one.
       seconds: processor time of a job, more than 0. A job that sleeps instead
         is given up after ten times as long.
       memory: bytes of address space of a worker; computer algebra on the
         references of common data sets takes 100 MB.
+      arguments: that the script finds in `sys.argv[1:]`.
 
     Raises:
       ValueError: an argument is out of its range.
@@ -56,26 +59,27 @@ class Pool:
       )
     self.seconds = seconds
     self._count = workers
-    self._arguments = [os.fspath(script), str(seconds), str(memory)]
+    self._arguments = [str(seconds), str(memory), os.fspath(script), *arguments]
     self._lock = threading.Lock()
     self._workers: list[Process] = []
     weakref.finalize(self, _end, self._workers, os.getpid())
 
-  def map(self, jobs: Sequence[Sequence[str]]) -> list[bool | None]:
+  def map(self, jobs: Sequence[Sequence[str]]) -> list[float | None]:
     """Returns the verdicts of jobs, in their order.
 
     Args:
       jobs: the texts that `judge` of the script takes, for each job.
 
     Returns:
-      What `judge` returned; None where it failed, or ran out of time or memory.
+      What `judge` returned, as a number; None where that was None or NaN, and
+      where it failed, or ran out of time or memory.
 
     Raises:
       RuntimeError: the script cannot be loaded.
       ValueError: a job is too long.
     """
     left = collections.deque(enumerate(map(_encoded, jobs)))
-    verdicts: list[bool | None] = [None] * len(jobs)
+    verdicts: list[float | None] = [None] * len(jobs)
     with self._lock:
       try:
         while len(self._workers) < min(self._count, len(jobs)):
@@ -88,6 +92,14 @@ class Pool:
         raise
     return verdicts
 
+  def start(self) -> None:
+    """Starts a process, to be told early of a script that cannot be loaded.
+
+    Raises:
+      RuntimeError: it cannot.
+    """
+    self.map([()])
+
   def close(self) -> None:
     """Ends the processes; the next call of `map` starts new ones."""
     with self._lock:
@@ -99,7 +111,7 @@ class Pool:
   def __exit__(self, *error: object) -> None:
     self.close()
 
-  def _judged(self, left: Jobs) -> Iterator[tuple[int, bool | None]]:
+  def _judged(self, left: Jobs) -> Iterator[tuple[int, float | None]]:
     """Gives out the jobs that are left; yields their places and verdicts."""
     while True:
       for one in self._workers:

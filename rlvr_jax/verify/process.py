@@ -1,6 +1,7 @@
 """The pool's end of a worker process: giving it jobs, reading its verdicts."""
 
 import collections
+import math
 import os
 import signal
 import subprocess
@@ -14,9 +15,11 @@ from rlvr_jax.verify import worker
 Jobs = collections.deque[tuple[int, bytes]]
 
 # A worker is given jobs ahead of its replies, so that it need not wait for the
-# next. Two of the longest fit into a pipe, so giving never waits for it.
+# next. They fit into a pipe, so giving never waits for a job; one that is too
+# long for that is given to a worker that has none and reads while it is given.
 _AHEAD = 16
-LONGEST = 30_000  # bytes of a job
+_AHEAD_BYTES = 60_000
+LONGEST = 4 << 20  # bytes of a job
 
 _ENVIRONMENT = {
   "PATH": os.defpath,
@@ -25,6 +28,7 @@ _ENVIRONMENT = {
   "CUDA_VISIBLE_DEVICES": "",
   "HIP_VISIBLE_DEVICES": "",
   "JAX_PLATFORMS": "cpu",
+  "OPENBLAS_NUM_THREADS": "1",  # Each would take address space.
 }
 _START_SECONDS = 120.0  # A worker that is not ready by then never will be.
 _END_SECONDS = 2.0
@@ -64,13 +68,14 @@ class Process:
   def take(self, left: Jobs, most: int) -> None:
     """Takes jobs of those that are left, until it has `most`."""
     while self._ready and left and len(self.jobs) < min(most, _AHEAD):
-      if sum(len(job) for _, job in self.jobs.values()) > LONGEST:
+      ahead = sum(len(job) for _, job in self.jobs.values())
+      if ahead and ahead + len(left[0][1]) > _AHEAD_BYTES:
         return
       place, job = left.popleft()
       self._requests += 1
       header = worker.REQUEST.pack(self._requests, len(job))
       try:
-        self._process.stdin.write(header + job)
+        self._write(header + job)
       except BrokenPipeError:
         left.appendleft((place, job))
         self._gone = True
@@ -79,7 +84,7 @@ class Process:
         self._since = time.monotonic()
       self.jobs[self._requests] = place, job
 
-  def verdicts(self) -> Iterator[tuple[int, bool | None]]:
+  def verdicts(self) -> Iterator[tuple[int, float | None]]:
     """Yields places and verdicts of the jobs replied to since the last call."""
     try:
       new = os.read(self.fileno(), 1 << 16)
@@ -94,7 +99,7 @@ class Process:
       self._ready = True
       if number in self.jobs:
         place, _ = self.jobs.pop(number)
-        yield place, None if verdict == worker.UNKNOWN else bool(verdict)
+        yield place, None if math.isnan(verdict) else verdict
 
   def lost(self, patience: float) -> bool:
     """Whether it has ended, or has been silent for too long (seconds).
@@ -131,3 +136,8 @@ class Process:
       self._process.wait()
     with self._process:  # Closes the pipes.
       return self._process.stderr.read().decode(errors="replace")
+
+  def _write(self, data: bytes) -> None:
+    """Writes all of it; a signal may end a single write early."""
+    while data:
+      data = data[self._process.stdin.write(data) :]

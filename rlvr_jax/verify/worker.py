@@ -1,20 +1,23 @@
-"""A worker of the pool, run by path: python worker.py SCRIPT SECONDS BYTES.
+"""A worker of the pool: python worker.py SECONDS BYTES SCRIPT [ARGUMENT ...].
 
-SCRIPT defines `judge(*texts) -> bool`. The process started is a keeper: it
-loads SCRIPT once and never judges. It forks a child that does, and forks
-another, at once and with everything loaded, whenever a child is gone. The
-kernel ends a child that uses up its seconds, whatever it is doing then.
+SCRIPT defines `judge(*texts) -> float | bool | None` and finds its arguments
+where a program does. The process started is a keeper: it loads SCRIPT once and
+never judges. It forks a child that does, and forks another, at once and with
+everything loaded, whenever a child is gone. The kernel ends a child that uses
+up its seconds, whatever it is doing then.
 
 Nothing of the package is imported here, so nothing of JAX.
 
 A request is a number (8 bytes), a length (4 bytes) and a JSON list of texts; a
-reply is the number of its request and a verdict (1 byte). There is one reply to
-each request, in their order; the first reply, to no request, means ready.
+reply is the number of its request and a verdict (8 bytes). There is one reply
+to each request, in their order; the first reply, to no request, means ready. A
+request without texts asks only whether anybody replies.
 """
 
 import importlib.util
 import json
 import logging
+import math
 import mmap
 import os
 import resource
@@ -25,8 +28,8 @@ import types
 from collections.abc import Callable
 
 REQUEST = struct.Struct(">QI")
-REPLY = struct.Struct(">Qb")
-WRONG, RIGHT, UNKNOWN = 0, 1, -1
+REPLY = struct.Struct(">Qd")
+UNKNOWN = math.nan
 READY = 0  # the number of the first reply; requests count from 1
 
 # Computer algebra caches what it has seen: a fresh child has forgotten it.
@@ -36,12 +39,15 @@ _SIGNALS = {signal.SIGCHLD, signal.SIGTERM}
 
 def main() -> None:
   """Keeps a child at work until the pipe of requests closes, or SIGTERM."""
-  script, seconds, memory = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])
+  seconds, memory = float(sys.argv[1]), int(sys.argv[2])
+  sys.argv = sys.argv[3:]
   requests, replies = os.dup(0), os.dup(1)
   _restrict(memory)
-  judge = _load(script).judge
+  judge = _load(sys.argv[0]).judge
   os.dup2(1, 2)  # Errors of loading were told; what judging prints is not.
-  os.write(replies, REPLY.pack(READY, RIGHT))
+  # Loading may need files of its own for a moment; judging does not.
+  resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+  os.write(replies, REPLY.pack(READY, 1.0))
   signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
   current = mmap.mmap(-1, 8)  # The request at work; shared with the child.
   while True:
@@ -68,10 +74,9 @@ def _load(path: str) -> types.ModuleType:
 
 
 def _restrict(memory: int) -> None:
-  """At most `memory` bytes, no core dumps, no files, nothing to print to."""
+  """At most `memory` bytes, no core dumps, nothing to print to."""
   resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
   resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-  resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
   sys.setrecursionlimit(2000)
   logging.disable(logging.CRITICAL)
   null = os.open(os.devnull, os.O_RDWR)
@@ -80,7 +85,7 @@ def _restrict(memory: int) -> None:
 
 
 def _serve(
-  judge: Callable[..., bool],
+  judge: Callable[..., float | bool | None],
   seconds: float,
   requests: int,
   replies: int,
@@ -98,7 +103,7 @@ def _serve(
     # Processor time: a verdict does not depend on who else uses the machine.
     signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
-      verdict = RIGHT if judge(*texts) else WRONG
+      verdict = float(judge(*texts)) if texts else 1.0
     except BaseException:  # math-verify has exceptions that are no Exception.
       verdict = UNKNOWN
     signal.setitimer(signal.ITIMER_PROF, 0)

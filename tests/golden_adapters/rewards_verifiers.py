@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from golden_adapters import common
-from rlvr_jax.verify import MathVerifier
+from rlvr_jax.verify import MathVerifier, formats
 
 # The verdict of this library where it is not that of all of them.
 OWN = {
@@ -20,8 +20,14 @@ OWN = {
   (r"\boxed{\{1,2\}}", r"\{2,1\}"): True,  # sets have no order
   (r"\boxed{42} then \boxed{43}", "43"): True,  # the last box alone counts
 }
-# Of formats, lengths and repetition: no part of verification.
-OTHER_KINDS = {"format", "overlong", "repetition", "cosine"}
+# Of lengths and repetition: no part of verification.
+OTHER_KINDS = {"overlong", "repetition", "cosine"}
+FORMATS = {
+  "trl_think_format": formats.think,
+  "open_r1_format": formats.think_and_answer,
+  "open_r1_tag_count": formats.tag_count,
+  "open_r1_reasoning_steps": formats.reasoning_steps,
+}
 
 
 def check_rewards_verifiers(vectors: Mapping[str, np.ndarray]) -> None:
@@ -30,7 +36,9 @@ def check_rewards_verifiers(vectors: Mapping[str, np.ndarray]) -> None:
   with MathVerifier(strict=True, workers=1) as verifier:
     for number, case in common.cases(vectors):
       kind = case.hp.get("kind", "graders")
-      if kind not in OTHER_KINDS:
+      if kind == "format":
+        _check_formats(f"case{number}", case)
+      elif kind not in OTHER_KINDS:
         expected = {"graders": _agreed, "math_verify": _by_mark}[kind](case)
         _check(f"case{number}", verifier, case, expected)
 
@@ -45,6 +53,13 @@ def _check(where, verifier, case, expected) -> None:
     right = OWN.get(tuple(pair), theirs)
     if right is not None:
       assert verdict is right, f"{where}: {pair} is {verdict}"
+
+
+def _check_formats(where, case) -> None:
+  common.assert_covered(where, case, FORMATS, ())
+  for name, reward in FORMATS.items():
+    rewards = [reward(str(text)) for text in case.inputs["text"]]
+    common.assert_close(f"{where}: {name}", rewards, case.out[name])
 
 
 def _agreed(case) -> list[bool | None]:
