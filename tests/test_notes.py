@@ -37,7 +37,7 @@ def test_words_of_two_turns_do_not_join(tmp_path):
   batch = batch.replace(tokens=np.array([[0, *ids] for ids in said]))
   run = types.SimpleNamespace(
     programs=types.SimpleNamespace(notes=(need,)),
-    task=types.SimpleNamespace(tokenizer=tokenizer),
+    task=types.SimpleNamespace(tokenizer=tokenizer, agree=None),
   )
   texts = ["".join(c for c in row if c != "x") for row in rows]
   found = host.annotate(run, batch, [], texts, [None] * len(rows))[need.key]

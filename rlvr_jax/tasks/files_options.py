@@ -9,6 +9,7 @@ _ALLOWED = {
   "template": ("chat", "plain"),
   "unparsable": ("error", "drop"),
   "style": tuple(styles.STYLES),
+  "clusters": styles.CLUSTERS,
 }
 
 
@@ -35,6 +36,8 @@ class FilesOptions:
       verifier cannot read.
     style: how answers are graded: "math" wants them marked, \boxed{7}, and
       "math_lenient" takes the last number of a response without any.
+    clusters: which answers are one to methods that compare them: "exact", those
+      of one canonical form; "math", also those that the verifier finds equal.
     seed: chooses the questions of reasoning-gym, at least 0.
 
   Raises:
@@ -53,6 +56,7 @@ class FilesOptions:
   ngram: int = 13
   unparsable: str = "error"
   style: str = "math"
+  clusters: str = "exact"
   seed: int = 0
 
   def __post_init__(self):

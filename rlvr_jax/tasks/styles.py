@@ -5,8 +5,11 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from rlvr_jax import verify
-from rlvr_jax.tasks.base import GradeFn, Problem
+from rlvr_jax.tasks.agreement import agreeing
+from rlvr_jax.tasks.base import AgreeFn, GradeFn, Problem
 from rlvr_jax.tasks.filters import Check
+
+CLUSTERS = ("exact", "math")
 
 
 class Style(NamedTuple):
@@ -15,13 +18,17 @@ class Style(NamedTuple):
   grade: GradeFn
   extract: Callable[[Problem, str], str | None]
   check: Check  # of reference answers
+  agree: AgreeFn | None = None  # see `Task.agree`
 
 
-def math(strict: bool = True) -> Style:
+def math(strict: bool = True, clusters: str = "exact") -> Style:
   """Mathematics: 1 for an answer that is equal to the reference, else 0.
 
   Args:
     strict: answers must be marked; else the last number will do.
+    clusters: which responses agree, one of CLUSTERS: those of equal canonical
+      answers, or also those that are equal as a reference and an answer would
+      be, (x+1)^2 and x^2+2x+1.
 
   Raises:
     ImportError: math-verify is not installed.
@@ -36,10 +43,17 @@ def math(strict: bool = True) -> Style:
     return [None if right is None else float(right) for right in verdicts]
 
   extract = lambda problem, text: verifier.extract(text)
-  return Style(grade, extract, verifier.check_reference)
+  written = lambda problem, text: verifier.written(text)
+  agree = agreeing(written, verifier.equal, verify.canonical.key)
+  return Style(
+    grade,
+    extract,
+    verifier.check_reference,
+    agree if clusters == "math" else None,
+  )
 
 
-STYLES: dict[str, Callable[[], Style]] = {
+STYLES: dict[str, Callable[..., Style]] = {
   "math": math,
   "math_lenient": functools.partial(math, strict=False),
 }

@@ -3,8 +3,8 @@
 Knows texts only: problems, tasks and rewards come later.
 """
 
-from rlvr_jax.verify import canonical, extract
+from rlvr_jax.verify import canonical, clusters, extract
 from rlvr_jax.verify.maths import MathVerifier
 from rlvr_jax.verify.pool import Pool
 
-__all__ = ["MathVerifier", "Pool", "canonical", "extract"]
+__all__ = ["MathVerifier", "Pool", "canonical", "clusters", "extract"]
