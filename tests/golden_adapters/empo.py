@@ -11,73 +11,71 @@ from rlvr_jax import transform
 from rlvr_jax.methods.empo import empo
 from rlvr_jax.methods.grpo import grpo
 from rlvr_jax.notes import ANSWER
-from rlvr_jax.transform import LossTransform
 from rlvr_jax.types import TokenBatch
 from rlvr_jax.verify import clusters
 
 VERL = {"no_answer": None, "entropy_low": None, "entropy_high": None}
-TRL = {"entropy_low": None, "outside": "zero"}
+METHODS = {
+  "verl": transform.chain(empo(**VERL), grpo(epsilon=1e-6)),
+  "majority": empo(reward="majority", **VERL),
+  "sure": empo(confidence_low=0.25, outside="zero", **VERL),
+  "trl": transform.chain(
+    empo(entropy_low=None, outside="zero"), grpo(epsilon=1e-4)
+  ),
+}
 
 
 def check_empo(vectors: Mapping[str, np.ndarray]) -> None:
   """Asserts every case."""
+  # Not at the top: tests compile with options of their own.
+  run = jax.jit(_prepared)
   for number, case in common.cases(vectors):
-    _check(f"case{number}", case)
+    answers = case.inputs["answers"]
+    said = (answers != "")[:, None] & (answers != "")
+    equal = case.inputs["equality"].astype(bool) & said
+    first = clusters.partition(equal, "first")
+    # The other code's rule on two texts is that they are the same text.
+    same = (answers[:, None] == answers) & said
+    leader = clusters.partition(same, "leader")
+    batches = (_rollout(answers, ids) for ids in (first, leader))
+    _check(f"case{number}", case, (first, leader), run(*batches))
 
 
-def _check(where: str, case: common.Case) -> None:
-  answers, out = case.inputs["answers"], case.out
-  said = answers != ""
-  alike = case.inputs["equality"].astype(bool) & said[:, None] & said
-  first = clusters.partition(alike, "first")
-  # Its rule on two texts is that they are the same text.
-  leader = clusters.partition(
-    (answers[:, None] == answers) & said[:, None] & said, "leader"
-  )
-  number = lambda ids: np.unique(ids, return_inverse=True)[1]
-  np.testing.assert_array_equal(number(first), out["cluster_ids"], where)
-  np.testing.assert_array_equal(number(leader), out["trl_semantic_ids"], where)
-  verl = _prepared(grpo(epsilon=1e-6), np.where(said, first, -1), **VERL)
-  most = _prepared(None, np.where(said, first, -1), reward="majority", **VERL)
-  sure = _prepared(
-    None,
-    np.where(said, first, -1),
-    confidence_low=0.25,
-    outside="zero",
-    **VERL,
-  )
-  trl = _prepared(grpo(epsilon=1e-4), np.where(said, leader, -1), **TRL)
-  _, places = np.unique(first, return_index=True)
+def _rollout(answers: np.ndarray, ids: np.ndarray) -> TokenBatch:
+  shape = (len(ids), 1)
+  notes = {ANSWER.key: np.where(answers == "", -1, ids)}
+  return common.batch(np.zeros(shape), None, np.ones(shape), notes=notes)
+
+
+def _prepared(first: TokenBatch, leader: TokenBatch) -> dict[str, TokenBatch]:
+  return {
+    name: common.prepared(method, leader if name == "trl" else first)
+    for name, method in METHODS.items()
+  }
+
+
+def _check(
+  where: str,
+  case: common.Case,
+  ids: tuple[np.ndarray, np.ndarray],
+  found: Mapping[str, TokenBatch],
+) -> None:
+  out, (verl, trl) = case.out, (found["verl"], found["trl"])
+  for name, numbers in zip(("cluster_ids", "trl_semantic_ids"), ids):
+    numbers = np.unique(numbers, return_inverse=True)[1]
+    np.testing.assert_array_equal(numbers, out[name], f"{where}: {name}")
   got = {
     "frequencies": verl.reward,
-    "unique_frequencies": np.asarray(verl.reward)[places],
-    "binarize_max": most.reward,
-    "conf_threshold_reward": sure.reward,
-    "conf_filtered": 1 - sure.metrics["empo/kept_fraction"],
+    "unique_frequencies": np.asarray(verl.reward)[np.unique(ids[0])],
+    "binarize_max": found["majority"].reward,
+    "conf_threshold_reward": found["sure"].reward,
+    "conf_filtered": 1 - found["sure"].metrics["empo/kept_fraction"],
     "semantic_entropy": trl.metrics["empo/semantic_entropy"],
     "trl_reward": trl.reward,
     "grpo_adv_from_freq_std1_eps1e6": verl.advantages[:, 0],
     "grpo_adv_from_trl_std1_eps1e4": trl.advantages[:, 0],
   }
   for name, value in got.items():
-    want = np.asarray(out[name], np.float64)
-    # Of equal rewards, rounding of their mean over a deviation of the same.
-    assert_close(f"{where}: {name}", value, want)
+    assert_close(f"{where}: {name}", value, np.float64(out[name]))
   checked = {*got, "cluster_ids", "trl_semantic_ids"}
   common.assert_covered(where, case, checked, ())
-
-
-def _prepared(
-  estimator: LossTransform | None, answers: np.ndarray, **options: object
-) -> TokenBatch:
-  method = empo(**options)
-  if estimator is not None:
-    method = transform.chain(method, estimator)
-  shape = (len(answers), 1)
-  rollout = common.batch(
-    np.zeros(shape),
-    None,
-    np.ones(shape),
-    notes={ANSWER.key: np.int32(answers)},
-  )
-  return jax.jit(lambda batch: common.prepared(method, batch))(rollout)
