@@ -599,6 +599,7 @@ def test_a_generator_keeps_the_room_that_it_was_given(tokenizer):
     (dict(template="jinja"), r"template = 'jinja' must be one of \['chat'"),
     (dict(unparsable="skip"), "unparsable = 'skip' must be one of"),
     (dict(style="poetry"), "style = 'poetry' must be one of"),
+    (dict(clusters="near"), "clusters = 'near' must be one of"),
     (dict(max_prompt=-1), "max_prompt = -1 must be >= 0"),
     (dict(ngram=-1), "ngram = -1 must be >= 0"),
   ],

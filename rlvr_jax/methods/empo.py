@@ -110,9 +110,27 @@ def empo(
       kept &= spread < entropy_high - SLACK
     return kept
 
+  def over_groups(group):
+    """Sum over each row's group, and mean over all groups, of f32/bool[B]."""
+    each = 1 / jnp.maximum(reduce.group_count(group), 1)
+    each = jnp.where(group < 0, 0.0, each)
+    total = lambda x: reduce.group_sum(x.astype(jnp.float32), group)
+    mean = lambda x: reduce.masked_mean(x.astype(jnp.float32), each)
+    return total, mean
+
+  def measured(group, right, leads, said):
+    total, mean = over_groups(group)
+    voted = total(leads & said & right) / jnp.maximum(total(leads & said), 1)
+    return {
+      "empo/label_accuracy": mean(voted),
+      "empo/reward_accuracy": mean(leads == right),
+      "empo/solved_fraction": mean(total(right) > 0),
+    }
+
   def prepare(batch, state, context):
     group, answer = batch.group, context.stat(ANSWER)
     live, said = group >= 0, answer >= 0
+    right, mean = live & (batch.reward > 0), over_groups(group)[1]
     size = jnp.maximum(reduce.group_count(group), 1)
     alike = reduce.group_count(reduce.subgroup(group, answer))
     share = jnp.where(live, jnp.where(said, alike, 1.0) / size, 1.0)
@@ -124,16 +142,9 @@ def empo(
       earned = jnp.where(said, earned, no_answer)
     if outside == "zero":
       earned = jnp.where(kept, earned, 0.0)
-    right, each = live & (batch.reward > 0), jnp.where(live, 1 / size, 0.0)
-    total = lambda x: reduce.group_sum(x.astype(jnp.float32), group)
-    mean = lambda x: reduce.masked_mean(x.astype(jnp.float32), each)
-    voted = total(leads & said & right) / jnp.maximum(total(leads & said), 1)
-    metrics = {
+    metrics = measured(group, right, leads, said) | {
       "empo/semantic_entropy": mean(entropy),
       "empo/majority_fraction": mean(most),
-      "empo/label_accuracy": mean(voted),
-      "empo/reward_accuracy": mean(leads == right),
-      "empo/solved_fraction": mean(total(right) > 0),
       "empo/kept_fraction": mean(kept),
     }
     batch = batch.replace(
