@@ -28,6 +28,7 @@ TASK_OPTIONS = {
     max_prompt=0,  # tokens; longer prompts are dropped, 0 drops none
     ngram=13,  # words shared with the evaluation that drop a problem
     style="math",  # how responses are graded, see docs/data.md
+    clusters="exact",  # exact | math: which answers are one to a method
     unparsable="error",  # error | drop: reference answers nobody can read
   ),
 }

@@ -22,7 +22,8 @@ class Answer:
   """Which rows of a group gave the same final answer; i32[B].
 
   Equal answers of a group have equal numbers >= 0; numbers of two groups say
-  nothing about each other. -1 where a response holds no answer.
+  nothing about each other. -1 where a response holds no answer. The task says
+  which are equal: of one canonical form, or what its `agree` finds.
   """
 
   shape: ClassVar[Literal["row"]] = "row"

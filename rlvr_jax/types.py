@@ -121,7 +121,7 @@ class Responses(NamedTuple):
   prompts: list[str]
   texts: list[str]
   pieces: list[list[str]]  # text of each token; " " where it does not count
-  answers: list[str | None]  # canonical answers; None where there is none
+  answers: list[str | None]  # equal if they say the same; None for none
   group: np.ndarray  # i32[n]
   length: int  # response positions T
 

@@ -170,6 +170,8 @@ def test_questions_of_reasoning_gym_differ_between_the_splits(tokenizer):
     (dict(template="jinja"), r"template = 'jinja' must be one of \['chat'"),
     (dict(unparsable="skip"), "unparsable = 'skip' must be one of"),
     (dict(style="poetry"), "style = 'poetry' must be one of"),
+    (dict(style="gym", clusters="math"), "clusters = 'math' compares mathe"),
+    (dict(clusters="near"), "clusters = 'near' must be one of"),
     (dict(max_prompt=-1), "max_prompt = -1 must be >= 0"),
     (dict(ngram=-1), "ngram = -1 must be >= 0"),
   ],

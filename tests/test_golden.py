@@ -15,12 +15,10 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 NOT_YET = frozenset(
   {
     "agentic_aepo",
-    "answer_entropy_uq",
     "ares",
     "arpo",
     "branching_sampler",
     "cure",
-    "empo",
     "entropy_block_pruning",
     "entropy_guided_attention",
     "entropy_production",

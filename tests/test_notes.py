@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from golden_adapters import common
-from rlvr_jax import notes, stats
+from rlvr_jax import notes, stats, tasks
 from rlvr_jax.tasks.tokenizer import CharTokenizer
 from rlvr_jax.training import host
 from rlvr_jax.types import Need, Responses
+from rlvr_jax.verify import clusters
 
 
 def responses(answers, group):
@@ -24,6 +25,23 @@ def test_equal_answers_of_a_group_share_a_number_and_none_is_minus_one():
   np.testing.assert_array_equal(found, [0, 1, -1, 0, 4, -1])
 
 
+def test_answers_that_the_task_says_agree_are_one():
+  problem = tasks.Problem("?", "", (), 0)
+  extract = lambda problem, text: text[0]
+  alike = clusters.both_ways(lambda a, b: a.lower() == b.lower())
+  rows = ["ax", "bx", "Ax", "Bx"]
+  batch = common.batch(np.zeros((4, 2)), None, np.ones((4, 2)))
+  found = {}
+  for agree in (None, tasks.agreeing(extract, alike)):
+    task = types.SimpleNamespace(tokenizer=CharTokenizer("abxAB"), agree=agree)
+    programs = types.SimpleNamespace(notes=(notes.ANSWER,))
+    run = types.SimpleNamespace(programs=programs, task=task)
+    answers = [text[0] for text in rows]
+    said = host.annotate(run, batch, [problem] * 4, rows, answers)
+    found[agree is None] = said[notes.ANSWER.key].tolist()
+  assert found == {True: [0, 1, 2, 3], False: [0, 1, 0, 1]}
+
+
 def test_words_of_two_turns_do_not_join(tmp_path):
   path = tmp_path / "grams.txt"
   path.write_text("we can\n")
@@ -37,7 +55,7 @@ def test_words_of_two_turns_do_not_join(tmp_path):
   batch = batch.replace(tokens=np.array([[0, *ids] for ids in said]))
   run = types.SimpleNamespace(
     programs=types.SimpleNamespace(notes=(need,)),
-    task=types.SimpleNamespace(tokenizer=tokenizer),
+    task=types.SimpleNamespace(tokenizer=tokenizer, agree=None),
   )
   texts = ["".join(c for c in row if c != "x") for row in rows]
   found = host.annotate(run, batch, [], texts, [None] * len(rows))[need.key]

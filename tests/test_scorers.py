@@ -95,8 +95,8 @@ def test_a_long_response_arrives_whole_and_a_huge_one_earns_nothing(module):
   style = tasks.style_of(f"python:{module}:reward")
   long = "\U0001f600" * 250_000 + "7"
   assert grade(style, "7", [long, long * 2]) == [0.5, 0.0]
-  assert style.check("x" * 40_000) == "has more than 30000 characters"
-  assert style.check("x") is None
+  assert style.check(["x" * 40_000])[0] == "has more than 30000 characters"
+  assert style.check(["x"]) == [None]
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_questions_of_reasoning_gym_are_graded_by_their_own_scorers(gym_style):
 def test_a_question_without_a_reference_answer_is_graded(gym_style):
   asked = row("rubiks_cube")
   assert json.loads(asked.answer)["answer"] is None
-  assert gym_style.check(asked.answer) is None
+  assert gym_style.check([asked.answer]) == [None]
   text = "<answer>no</answer>"
   (score,) = grade(gym_style, asked.answer, [text], asked.question)
   assert score is not None and score < 1
@@ -190,13 +190,13 @@ def test_a_question_that_is_another_one_is_unknown(gym_style):
   ],
 )
 def test_a_reference_that_is_no_question_is_told(reference, message, gym_style):
-  assert message in gym_style.check(reference)
+  assert message in gym_style.check([reference])[0]
 
 
 @pytest.mark.parametrize("dataset", sorted(gym.EXECUTES_ANSWERS))
 def test_scorers_that_execute_answers_are_refused(dataset, gym_style):
   entry = dict(dataset=dataset, seed=0, size=5, index=0, answer="1")
-  told = gym_style.check(json.dumps(entry))
+  told = gym_style.check([json.dumps(entry)])[0]
   assert f"the scorer of {dataset!r} executes answers as Python" in told
 
 
@@ -204,7 +204,7 @@ def test_generators_whose_questions_cannot_be_made_again_are_refused(
   gym_style,
 ):
   entry = dict(dataset="ransom_note", seed=0, size=5, index=0, answer="1")
-  assert "cannot be made again" in gym_style.check(json.dumps(entry))
+  assert "cannot be made again" in gym_style.check([json.dumps(entry)])[0]
 
 
 @pytest.mark.long
@@ -213,7 +213,7 @@ def test_a_worker_makes_the_questions_of_every_other_generator_again(gym_style):
 
   for dataset in sorted(set(factory.DATASETS) - gym.EXECUTES_ANSWERS):
     asked = row(dataset)
-    if gym_style.check(asked.answer) is None:
+    if gym_style.check([asked.answer]) == [None]:
       texts = ["<answer>no</answer>"]
       found = grade(gym_style, asked.answer, texts, asked.question)
       assert None not in found, dataset

@@ -18,6 +18,7 @@ from rlvr_jax.methods.disco import disco
 from rlvr_jax.methods.dr_grpo import dr_grpo
 from rlvr_jax.methods.drpo import drpo
 from rlvr_jax.methods.empg import empg
+from rlvr_jax.methods.empo import empo
 from rlvr_jax.methods.entropy_advantage import entropy_advantage
 from rlvr_jax.methods.entropy_annealing import entropy_annealing
 from rlvr_jax.methods.entropy_bonus import entropy_bonus
@@ -44,6 +45,7 @@ from rlvr_jax.methods.opo import opo
 from rlvr_jax.methods.optimal_token_baseline import optimal_token_baseline
 from rlvr_jax.methods.overlong_shaping import overlong_shaping
 from rlvr_jax.methods.passk_training import passk_training
+from rlvr_jax.methods.pear import pear
 from rlvr_jax.methods.positive_negative_reinforcement import (
   positive_negative_reinforcement,
 )
@@ -249,6 +251,12 @@ CATALOGUE: dict[str, Entry] = {
     ettrl_ear, "advantage", "ETTRL: advantage reshaping (EAR)", "2508.11356"
   ),
   "ttrl": Entry(ttrl, "reward", "TTRL: majority vote", "2504.16084"),
+  "empo": Entry(
+    empo, "reward", "EMPO: semantic entropy minimization", "2504.05812"
+  ),
+  "pear": Entry(
+    pear, "reward", "PEAR: phase entropy aware reward", "2510.08026"
+  ),
   "state_entropy_reg": Entry(
     state_entropy_reg, "reward", "State Entropy Regularization", "2506.07085"
   ),

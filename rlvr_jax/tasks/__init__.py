@@ -3,6 +3,7 @@
 import difflib
 import os
 
+from rlvr_jax.tasks.agreement import agreeing
 from rlvr_jax.tasks.arithmetic import split_task, sum_task
 from rlvr_jax.tasks.base import Problem, Task, each, max_lengths
 from rlvr_jax.tasks.chat import ChatTokenizer
@@ -36,6 +37,7 @@ __all__ = [
   "Style",
   "Task",
   "Tokenizer",
+  "agreeing",
   "check_known",
   "demonstration_batch",
   "each",
@@ -78,7 +80,8 @@ def load(
     seed: chooses the problems and which of them are held out, at least 0.
     tokenizer: of the model. None gives each task a tokenizer of characters of
       its own, but for "files", which needs one.
-    grading: how "files" grades answers; None is what its option `style` names.
+    grading: how "files" grades answers; None is what its options `style` and
+      `clusters` name.
     **options: further arguments of `split_task`, `sum_task` or
       `reasoning_gym_task`, or options of `FilesOptions`.
 
@@ -126,5 +129,5 @@ def _files(
       "tokenizer=HFTokenizer(folder)."
     )
   if grading is None:
-    grading = style_of(checked.style)
+    grading = style_of(checked.style, checked.clusters)
   return files_task(tokenizer, checked, grading, data_dir)

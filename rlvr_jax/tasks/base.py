@@ -28,6 +28,7 @@ class Problem(NamedTuple):
 
 
 GradeFn = Callable[[Sequence[Problem], Sequence[str]], list[float | None]]
+AgreeFn = Callable[[Sequence[Problem], Sequence[str]], list[str | None]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +50,10 @@ class Task:
       task cannot tell, so that the run must.
     mixture: blocks of `train`, in order, that come in their own proportions;
       () mixes all of it evenly.
+    agree: (problems, response texts) to answers, the same for responses to one
+      problem that say the same by a closer look than that of `extract`; None
+      for no answer. Training asks it for methods that compare answers;
+      `agreeing` makes one of an equality. None is to take those of `extract`.
   """
 
   name: str
@@ -60,6 +65,7 @@ class Task:
   max_prompt_length: int
   max_response_length: int
   mixture: tuple[order.Part, ...] = ()
+  agree: AgreeFn | None = None
 
   def training_rows(self, seed: int, cursor: int, count: int) -> np.ndarray:
     """Returns which training problems come at cursor .. cursor + count - 1.

@@ -36,6 +36,8 @@ class FilesOptions:
       marked, \boxed{7}, "math_lenient" takes the last number of a response
       without any; "instructions", "instructions_loose", "instructions_dense",
       "light_if", "gym"; "python:package.module:function" for one's own.
+    clusters: which answers are one to methods that compare them: "exact", those
+      of one canonical form; "math", also those that the verifier finds equal.
     seed: chooses the questions of reasoning-gym, at least 0.
 
   Raises:
@@ -54,6 +56,7 @@ class FilesOptions:
   ngram: int = 13
   unparsable: str = "error"
   style: str = "math"
+  clusters: str = "exact"
   seed: int = 0
 
   def __post_init__(self):
@@ -61,7 +64,7 @@ class FilesOptions:
     _check_datasets("evaluation", self.evaluation, least=1)
     _check_weights(self)
     sources.columns_of(self.columns)
-    styles.check_name(self.style)
+    styles.check(self.style, self.clusters)
     for name, allowed in _ALLOWED.items():
       if getattr(self, name) not in allowed:
         raise ValueError(

@@ -33,15 +33,16 @@ def rendered(
   train, evaluation = map(write, task.train), map(write, task.evaluation)
   train, evaluation = list(train), list(evaluation)
   longest, response = max_lengths([*train, *evaluation], tokenizer)
+  asked = lambda problems: [questions[problem.prompt] for problem in problems]
   return dataclasses.replace(
     task,
     train=train,
     evaluation=evaluation,
     tokenizer=tokenizer,
-    grade=lambda problems, texts: task.grade(
-      [questions[problem.prompt] for problem in problems], texts
-    ),
+    grade=lambda problems, texts: task.grade(asked(problems), texts),
     extract=lambda problem, text: task.extract(questions[problem.prompt], text),
+    agree=task.agree
+    and (lambda problems, texts: task.agree(asked(problems), texts)),
     max_prompt_length=longest,
     max_response_length=length or response,
   )

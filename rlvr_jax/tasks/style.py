@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-from rlvr_jax.tasks.base import GradeFn, Problem
+from rlvr_jax.tasks.base import AgreeFn, GradeFn, Problem
 from rlvr_jax.tasks.filters import Check
 
 # Some templates begin to think for the model.
@@ -19,12 +19,14 @@ class Style(NamedTuple):
     extract: as `Task.extract`.
     check: of reference answers, when data are loaded.
     reference: what references may be, see `sources.read`.
+    agree: as `Task.agree`.
   """
 
   grade: GradeFn
   extract: Callable[[Problem, str], str | None]
   check: Check
   reference: Literal["text", "json", "entry"] = "text"
+  agree: AgreeFn | None = None
 
 
 def each_reference(check: Callable[[str], str | None]) -> Check:

@@ -54,13 +54,16 @@ def annotate(
     batch: as sampled, n rows.
     problems: that the rows answer.
     texts: of the responses.
-    answers: canonical; None where there is none.
+    answers: canonical; None where there is none. Those of `Task.agree` take
+      their place if the task has it.
 
   Returns:
     i32[n] or i32[n, T] by Need.key.
   """
   if not run.programs.notes:
     return {}
+  if run.task.agree is not None:
+    answers = run.task.agree(problems, texts)
   decode, mask = run.task.tokenizer.decode, np.asarray(batch.mask)
   pieces = [
     # A blank, or the words of two turns would join.

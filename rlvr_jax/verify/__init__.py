@@ -3,7 +3,14 @@
 Knows texts only: problems, tasks and rewards come later.
 """
 
-from rlvr_jax.verify import canonical, extract, formats, ifeval, light_if
+from rlvr_jax.verify import (
+  canonical,
+  clusters,
+  extract,
+  formats,
+  ifeval,
+  light_if,
+)
 from rlvr_jax.verify.maths import MathVerifier
 from rlvr_jax.verify.pool import Pool
 from rlvr_jax.verify.scorers import function_pool, gym_pool
@@ -12,6 +19,7 @@ __all__ = [
   "MathVerifier",
   "Pool",
   "canonical",
+  "clusters",
   "extract",
   "formats",
   "function_pool",

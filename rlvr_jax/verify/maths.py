@@ -62,8 +62,16 @@ class MathVerifier:
     Args:
       text: the response.
     """
-    answer = extract.answer(text, self._strict)
+    answer = self.written(text)
     return None if answer is None else canonical.key(answer)
+
+  def written(self, text: str) -> str | None:
+    """Returns the answer of a response as it is written, None if there is none.
+
+    Args:
+      text: the response.
+    """
+    return extract.answer(text, self._strict)
 
   def verify(
     self, references: Sequence[str], texts: Sequence[str]
@@ -78,7 +86,7 @@ class MathVerifier:
       For each, True, False, or None where comparing failed or took too long.
       No answer is wrong, and so is one that is too large to be looked at.
     """
-    answers = [extract.answer(text, self._strict) for text in texts]
+    answers = [*map(self.written, texts)]
     pairs = list(zip(references, answers, strict=True))
     verdicts = {
       pair: False if _no_answer(*pair) else canonical.equal(*pair)
@@ -86,6 +94,27 @@ class MathVerifier:
     }
     # Sorted, so that a worker parses a reference once for all its answers.
     hard = sorted(pair for pair, verdict in verdicts.items() if verdict is None)
+    verdicts |= zip(hard, self._compared(hard))
+    return [verdicts[pair] for pair in pairs]
+
+  def equal(self, pairs: Sequence[tuple[str, str]]) -> list[bool | None]:
+    """Returns whether pairs of answers say the same.
+
+    Meant for all pairs of some answers: those that computer algebra cannot read
+    in time are found first, and cost their time once, not once a pair.
+
+    Args:
+      pairs: answers as they are written; the order in a pair does not matter.
+
+    Returns:
+      For each, True, False, or None where it cannot be told. An answer that is
+      too large to be looked at equals nothing.
+    """
+    verdicts = {pair: canonical.equal(*pair) for pair in set(pairs)}
+    unclear = [pair for pair, verdict in verdicts.items() if verdict is None]
+    texts = sorted({text for pair in unclear for text in pair})
+    why_not = dict(zip(texts, self.check_references(texts)))
+    hard = sorted(p for p in unclear if not any(why_not[text] for text in p))
     verdicts |= zip(hard, self._compared(hard))
     return [verdicts[pair] for pair in pairs]
 

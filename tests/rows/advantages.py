@@ -21,6 +21,13 @@ ROWS = (
   ),
   Row("ttrl", {}, row_order=True),
   Row("ttrl", {"train": 3}, row_order=True),
+  Row("empo", {}),
+  Row(
+    "empo",
+    {"reward": "majority", "no_answer": None, "outside": "zero", "train": 3},
+    row_order=True,
+  ),
+  Row("pear", {"missing_tag": "paper", "min_reward": -1.0}),
   Row("ettrl_ear", {}),
   Row("ettrl_ear", {"form": "clip", "bound": 0.3}, {"form": "clip"}),
   # H of three rows of four is 0.81 bits, so some of both losses is there.
