@@ -24,12 +24,10 @@ NOT_YET = frozenset(
     "entropy_block_pruning",
     "entropy_guided_attention",
     "entropy_production",
-    "exploration_bonuses",
     "gigpo",
     "implicit_prm",
     "lare",
     "light_if",
-    "open_set_tta",
     "spear",
     "vogue",
   }
