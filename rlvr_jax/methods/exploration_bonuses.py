@@ -98,7 +98,7 @@ def exploration_bonuses(
   every few tokens of it, each reached from the one before. With "free" every
   row of a group sees all others of it, with "sequential" the rows before it. A
   response without a key has no count and no bonus by counts. Hash collisions
-  can only lower a bonus by counts; of n keys a share of about n / slots has one.
+  can only lower a bonus by counts; of n keys about n^2 / slots have one.
 
   "reward" stands before the advantage estimator; take one that does not divide
   by the deviation, `dr_grpo`, or coef is divided away where all are right.
