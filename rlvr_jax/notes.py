@@ -7,6 +7,7 @@ and the function of `types.Note`; a new one may live in a method's own file.
 
 import dataclasses
 import functools
+import hashlib
 import pathlib
 import re
 from collections.abc import Iterator
@@ -43,6 +44,54 @@ class Answer:
 ANSWER = Need(Answer(), when="rollout")
 
 
+@dataclasses.dataclass(frozen=True)
+class Hashed:
+  """A number of what a row says, the same in every step and run; i32[B].
+
+  Equal texts have equal numbers. Different ones may: of n texts about
+  n^2 / (2 size) pairs do. -1 where there is nothing to hash.
+
+  Attributes:
+    of: "answer"; "prompt"; "prompt_answer", the answer to that prompt; or
+      "grams", the least hash of `gram` consecutive words of the response,
+      which two responses share with the probability that a gram of either is
+      one of both.
+    size: numbers lie in [0, size), at most 2^30.
+    gram: words of one; a shorter response is one gram.
+  """
+
+  of: str = "answer"
+  size: int = 2**24
+  gram: int = 3
+  shape: ClassVar[Literal["row"]] = "row"
+
+  @property
+  def values(self) -> tuple[int, int]:
+    """The numbers that may occur."""
+    return -1, self.size - 1
+
+  def annotate(self, responses: Responses) -> np.ndarray:
+    """The number of each row."""
+    rows = zip(responses.prompts, responses.texts, responses.answers)
+    found = [self._of(*row) for row in rows]
+    return np.array([-1 if x is None else x % self.size for x in found], "i4")
+
+  def _of(self, prompt: str, text: str, answer: str | None) -> int | None:
+    if self.of == "prompt":
+      return _hash(prompt)
+    if self.of == "grams":
+      return min(map(_hash, _shingles(words(text), self.gram)), default=None)
+    if answer is None:
+      return None
+    return _hash(answer) if self.of == "answer" else _hash(prompt, answer)
+
+
+def _hash(*texts: str) -> int:
+  """64 bits of texts; Python's own differ from run to run."""
+  whole = "\0".join(texts).encode("utf-8", "backslashreplace")
+  return int.from_bytes(hashlib.blake2b(whole, digest_size=8).digest(), "big")
+
+
 _WORD = re.compile(r"[a-z']+|[0-9]+", re.IGNORECASE | re.ASCII)
 
 Gram = tuple[str, ...]  # consecutive words, in lower case
@@ -51,6 +100,12 @@ Gram = tuple[str, ...]  # consecutive words, in lower case
 def words(text: str) -> Gram:
   """The words of a text, in lower case: runs of letters, or of digits."""
   return tuple(word.lower() for word in _WORD.findall(text))
+
+
+def _shingles(found: Gram, size: int) -> Iterator[str]:
+  """All runs of so many words; all words if they are fewer, none of none."""
+  for first in range(max(len(found) - size, 0) + 1 if found else 0):
+    yield " ".join(found[first : first + size])
 
 
 @functools.lru_cache

@@ -22,11 +22,9 @@ NOT_YET = frozenset(
     "entropy_block_pruning",
     "entropy_guided_attention",
     "entropy_production",
-    "exploration_bonuses",
     "gigpo",
     "implicit_prm",
     "lare",
-    "open_set_tta",
     "spear",
     "vogue",
   }

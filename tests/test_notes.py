@@ -42,6 +42,50 @@ def test_answers_that_the_task_says_agree_are_one():
   assert found == {True: [0, 1, 2, 3], False: [0, 1, 0, 1]}
 
 
+def hashed(of, prompts, texts, answers, **how):
+  given = Responses(prompts, texts, [], answers, np.zeros(len(prompts)), 8)
+  return notes.Hashed(of, **how).annotate(given).tolist()
+
+
+def test_equal_answers_have_one_number_in_every_group_and_step():
+  a, b, other, none = hashed(
+    "answer", ["p", "q", "p", "p"], [""] * 4, ["5", "5", "7", None]
+  )
+  assert a == b != other and none == -1
+  assert hashed("answer", ["r"], [""], ["5"]) == [a]
+  # Part of every checkpoint: these numbers may not change.
+  assert a == 9279904
+
+
+def test_the_same_answer_to_another_prompt_may_have_another_number():
+  of = ["p", "q", "p"], [""] * 3, ["5", "5", "5"]
+  a, b, c = hashed("prompt_answer", *of)
+  assert a == c != b
+  a, b, c = hashed("prompt", *of)
+  assert a == c != b
+
+
+def test_numbers_lie_below_the_size():
+  texts = [str(n) for n in range(50)]
+  found = hashed("answer", texts, texts, texts, size=8)
+  assert min(found) == 0 and max(found) == 7
+
+
+def test_responses_share_a_gram_with_the_probability_that_it_is_in_both():
+  texts = ["we try again", "We, try again!", "short", "", "a b c d e"]
+  a, b, short, none, _ = hashed("grams", [""] * 5, texts, [None] * 5)
+  assert a == b and short >= 0 and none == -1
+  # Of two responses with 3 of 11 grams in common so many share their least.
+  dice = np.random.default_rng(0)
+  same = 0
+  for _ in range(300):
+    w = [str(x) for x in dice.integers(0, 10**9, 13)]
+    pair = [" ".join(w[:8]), " ".join(w[3:13])]
+    first, second = hashed("grams", [""] * 2, pair, [None] * 2)
+    same += first == second
+  assert abs(same / 300 - 3 / 11) < 0.08
+
+
 def test_words_of_two_turns_do_not_join(tmp_path):
   path = tmp_path / "grams.txt"
   path.write_text("we can\n")

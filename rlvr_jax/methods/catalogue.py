@@ -25,6 +25,7 @@ from rlvr_jax.methods.entropy_bonus import entropy_bonus
 from rlvr_jax.methods.entropy_dynamics_rft import entropy_dynamics_rft
 from rlvr_jax.methods.epo import epo
 from rlvr_jax.methods.ettrl_ear import ettrl_ear
+from rlvr_jax.methods.exploration_bonuses import exploration_bonuses
 from rlvr_jax.methods.forking_tokens import forking_tokens
 from rlvr_jax.methods.gae import gae
 from rlvr_jax.methods.gmpo import gmpo
@@ -41,6 +42,7 @@ from rlvr_jax.methods.kl_cov import kl_cov
 from rlvr_jax.methods.kl_penalty import kl_penalty
 from rlvr_jax.methods.lp_reg import lp_reg
 from rlvr_jax.methods.one_shot_rlvr import one_shot_rlvr
+from rlvr_jax.methods.open_set_tta import open_set_tta
 from rlvr_jax.methods.opo import opo
 from rlvr_jax.methods.optimal_token_baseline import optimal_token_baseline
 from rlvr_jax.methods.overlong_shaping import overlong_shaping
@@ -274,4 +276,13 @@ CATALOGUE: dict[str, Entry] = {
     action_redundancy, "reward", "Action Redundancy in RL", "2102.11329"
   ),
   "hapo": Entry(hapo, "clip", "HAPO: heterogeneous tokens", "2509.16591"),
+  "exploration_bonuses": Entry(
+    exploration_bonuses,
+    "reward",
+    "Global and Episodic Bonuses (E3B)",
+    "2306.03236",
+  ),
+  "open_set_tta": Entry(
+    open_set_tta, "sampling", "Open-Set Test-Time Adaptation", "2308.06879"
+  ),
 }
