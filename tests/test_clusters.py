@@ -147,7 +147,7 @@ def test_responses_agree_within_a_problem_alone():
 )
 def test_the_style_of_files_says_which_answers_are_one(option, agreed):
   pytest.importorskip("math_verify")
-  style = tasks.STYLES["math"](clusters=option)
+  style = tasks.style_of("math", option)
   assert (style.agree is not None) == agreed
   if agreed:
     problems = [tasks.Problem("?", "", (), 0)] * 3
