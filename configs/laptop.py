@@ -87,7 +87,8 @@ def _rows(split: str) -> list[dict]:
 def shrink(c: ConfigDict, name: str) -> None:
   """Turns a configuration for a cluster into one of two minutes.
 
-  Chain, task, template, verifier, precision and order of the steps stay.
+  Chain, task, template, verifier, precision and order of the steps stay; but
+  answers need not be marked, since a random model marks none.
 
   Args:
     c: the configuration.

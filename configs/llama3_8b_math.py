@@ -7,10 +7,10 @@ Command:   python -m experiments.train \
 Needs:     models/Llama-3.1-8B-Instruct, data/math_train.parquet and
            data/math500.parquet; docs/models.md and docs/data.md say from where
 Hardware:  8 GPUs of 80 GB, or a TPU v5p-16
-Published: 256 prompts with 8 responses, 8 updates, learning rate 5e-7, as The
-           Entropy Mechanism of RL (2505.22617) trains models of this size;
-           responses of 2,048 tokens. A method's own published numbers stand
-           above these.
+Published: 256 prompts with 8 responses, 8 updates, constant learning rate 5e-7,
+           as The Entropy Mechanism of RL (2505.22617) trains models of this
+           size; responses of 2,048 tokens. A method's own published numbers
+           stand above these.
 Expect:    not run by us yet. The model card gives 51.9 percent on MATH before
            training.
 """
@@ -23,6 +23,8 @@ VALUES = {
   "model.folder": "models/Llama-3.1-8B-Instruct",
   "task.options.train": ("data/math_train.parquet",),
   "task.options.evaluation": ("data/math500.parquet",),
+  "task.options.columns.prompt": "problem|prompt",
+  "task.options.columns.answer": "answer|reward_model.ground_truth",
   "task.options.instruction": published.BOXED,
   "task.options.max_prompt": 1024,
   "steps": 200,

@@ -7,10 +7,15 @@ from ml_collections import ConfigDict
 from configs import common, default, laptop, recipe
 from rlvr_jax.training import chains, hyper
 
+# A model reads no more than these, whatever a method was published with.
+LENGTHS = ("rollout.max_prompt", "rollout.max_response", "train.slices")
 BOXED = (
   "Please reason step by step, and put your final answer within \\boxed{}."
 )
 
+
+# Devices of the hardware that the configurations name.
+DEVICES = 8
 
 # DAPO, arXiv 2503.14476: training on DAPO-Math-17k, measured by avg@32.
 DAPO = {
@@ -22,6 +27,7 @@ DAPO = {
   "train.updates": 16,
   "loss.clip_high": 0.28,
   "optimizer.learning_rate": 1e-6,
+  "optimizer.warmup": 20,
   "evaluation.every": 10,
   "evaluation.samples": 32,
   "evaluation.ks": (1, 8, 32),
@@ -48,7 +54,7 @@ def experiment(
   given = common.parse_arg(arg, method="", runlocal=False)
   c = default.get_config("task=files")
   c.warm_start.steps = 0
-  c.optimizer.update(dict(decay=0, b2=0.999, weight_decay=0.1, warmup=10))
+  c.optimizer.update(dict(decay=0, b2=0.999, weight_decay=0.1))
   c.model.update(dict(dtype="bfloat16", remat=True))
   c.rollout.old_logp = "score"  # The sampler's differ in bfloat16.
   c.update_from_flattened_dict(values)
@@ -56,9 +62,11 @@ def experiment(
     recipe.fill(c, recipe.of(given["method"]), "published")
     c.steps = values["steps"]
     _leave_owned_bounds(c)
-    _fit(c, values)
+    c.update_from_flattened_dict({k: values[k] for k in LENGTHS})
   if given["runlocal"]:
     laptop.shrink(c, small)
+  if given["method"]:
+    _fit(c)
   return c
 
 
@@ -70,12 +78,18 @@ def _leave_owned_bounds(c: ConfigDict) -> None:
     c.loss[field] = chains.CLIP
 
 
-def _fit(c: ConfigDict, values: recipe.Values) -> None:
-  """Lengths are those of the experiment's model, whatever a method had.
+def _fit(c: ConfigDict) -> None:
+  """Numbers that a method had for other lengths and rows, for those at hand.
 
-  Slices divide the rows of a minibatch, as many as the method has.
+  The slope of the overlong punishment keeps its share of a response, a constant
+  denominator counts the tokens of an update at most, and slices divide the rows
+  of an update.
   """
-  for field in ("max_prompt", "max_response"):
-    c.rollout[field] = values[f"rollout.{field}"]
+  response, overlong = c.rollout.max_response, c.overlong_shaping
+  if overlong.max_length:
+    share = overlong.buffer / overlong.max_length
+    overlong.update(max_length=0, buffer=math.ceil(share * response))
   rows = c.rollout.prompts * c.rollout.per_prompt // c.train.updates
-  c.train.slices = math.gcd(values["train.slices"], rows // c.mesh.fsdp)
+  if c.loss.scale:
+    c.loss.scale = float(rows * response)
+  c.train.slices = math.gcd(c.train.slices, rows // DEVICES)

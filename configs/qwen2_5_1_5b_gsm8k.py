@@ -9,8 +9,9 @@ Needs:     models/Qwen2.5-1.5B, data/gsm8k_train.parquet and
            where
 Hardware:  1 GPU of 80 GB, or a TPU v5e-8
 Published: as verl's example on GSM8K: 1,024 prompts with 5 responses, 4
-           updates, learning rate 1e-6, prompts of 512 and responses of 1,024
-           tokens. A method's own published numbers stand above these.
+           updates, constant learning rate 1e-6, prompts of 512 and responses of
+           1,024 tokens, in its own wording. A method's own published numbers
+           stand above these.
 Expect:    not run by us yet. The model card gives 62 percent (4 shots) for the
            base model; trained ones reach 70 to 77 percent at the first try.
 """
@@ -23,7 +24,6 @@ VALUES = {
   "model.folder": "models/Qwen2.5-1.5B",
   "task.options.train": ("data/gsm8k_train.parquet",),
   "task.options.evaluation": ("data/gsm8k_test.parquet",),
-  "task.options.instruction": published.BOXED,
   "task.options.max_prompt": 512,
   "steps": 105,
   "rollout.prompts": 1024,

@@ -8,7 +8,7 @@ Needs:     models/Qwen2.5-Math-7B, data/DAPO-Math-17k.parquet and
            data/aime24.parquet; docs/models.md and docs/data.md say from where
 Hardware:  8 GPUs of 80 GB, or a TPU v5p-16
 Published: DAPO's numbers: 512 prompts with 16 responses, 16 updates, learning
-           rate 1e-6 after 10 steps of warm-up, weight decay 0.1, bounds 0.2 and
+           rate 1e-6 after 20 steps of warm-up, weight decay 0.1, bounds 0.2 and
            0.28, token mean; evaluation at temperature 1 and top-p 0.7 with 32
            samples. Prompt and response share the model's 4,096 positions. A
            method's own published numbers stand above these.

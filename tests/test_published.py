@@ -13,6 +13,7 @@ from rlvr_jax import methods
 from rlvr_jax.models import hf
 from rlvr_jax.training import config as config_lib
 from rlvr_jax.training import export, loop
+from rlvr_jax.training.build import build
 from rlvr_jax.training.fields import flatten
 
 NAMES = (
@@ -21,13 +22,8 @@ NAMES = (
   "qwen3_4b_dapo",
   "llama3_8b_math",
 )
+OTHERS = (*NAMES[:2], NAMES[3])
 HEADINGS = ("Command", "Needs", "Hardware", "Published", "Expect")
-
-
-@pytest.fixture(autouse=True)
-def small_world(tmp_path_factory, monkeypatch):
-  folder = tmp_path_factory.getbasetemp().parent / "cache"
-  monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
 
 
 def of(name, arg):
@@ -66,12 +62,40 @@ def test_every_method_fits_on_a_laptop(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_method_makes_rows_longer_than_the_model(name):
+def test_a_method_s_lengths_are_those_of_the_experiment(name):
   own = of(name, None)
   for method in methods.CATALOGUE:
-    rollout = of(name, f"method={method}").rollout
-    assert rollout.max_prompt == own.rollout.max_prompt
-    assert rollout.max_response == own.rollout.max_response
+    c = of(name, f"method={method}")
+    longest = c.rollout.max_response
+    assert c.rollout.max_prompt == own.rollout.max_prompt
+    assert longest == own.rollout.max_response
+    # What is punished for its length, and what a sum is divided by.
+    assert c.overlong_shaping.max_length == 0
+    if "overlong_shaping" in c.chain:
+      assert c.overlong_shaping.buffer == -(-longest // 5)
+    rows = c.rollout.prompts * c.rollout.per_prompt // c.train.updates
+    assert c.loss.scale in (0, rows * longest)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_slices_divide_the_rows_of_an_update_on_eight_devices(name):
+  for method in methods.CATALOGUE:
+    c = of(name, f"method={method}")
+    rows = c.rollout.prompts * c.rollout.per_prompt
+    assert c.rollout.prompts % 8 == 0, method
+    assert rows % (c.train.updates * c.train.slices * 8) == 0, method
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", NAMES)
+def test_every_method_is_built_with_the_rows_of_the_hardware(name):
+  small = of(name, "runlocal")
+  for method in methods.CATALOGUE:
+    c = of(name, f"method={method}")
+    c.model.folder, c.task.options = small.model.folder, small.task.options
+    c.mesh = dict(data=8 // c.mesh.fsdp, fsdp=c.mesh.fsdp, tensor=1)
+    config_lib.check(c)
+    build(c)
 
 
 def test_without_a_method_the_numbers_are_those_of_the_experiment():
@@ -82,9 +106,23 @@ def test_without_a_method_the_numbers_are_those_of_the_experiment():
     assert {k: flat[k] for k in values} == values
 
 
-def trained(name, workdir, **changes):
+# One step of few short responses, on every axis of a mesh.
+SHORT = {
+  "mesh.data": 2,
+  "mesh.fsdp": 2,
+  "mesh.tensor": 2,
+  "optimizer.learning_rate": 1e-2,
+  "steps": 1,
+  "rollout.prompts": 4,
+  "rollout.max_response": 32,
+  "evaluation.samples": 2,
+  "evaluation.ks": (1, 2),
+}
+
+
+def trained(name, workdir, changes=()):
   config = of(name, "method=clip_cov,runlocal")
-  config.update_from_flattened_dict({"progress": False} | changes)
+  config.update_from_flattened_dict({"progress": False} | dict(changes))
   loop.train(config, workdir)
   return config
 
@@ -105,20 +143,8 @@ def test_a_laptop_s_run_with_adapters_on_a_mesh_is_exported_and_opens(
 ):
   workdir, base = tmp_path / "run", tmp_path / "base"
   shutil.copytree(laptop.model("qwen2"), base)
-  changes = {
-    "model.folder": str(base),
-    "model.lora.rank": 4,
-    "mesh.data": 2,
-    "mesh.fsdp": 2,
-    "mesh.tensor": 2,
-    "optimizer.learning_rate": 1e-2,
-    "steps": 1,
-    "rollout.prompts": 4,
-    "rollout.max_response": 32,
-    "evaluation.samples": 2,
-    "evaluation.ks": (1, 2),
-  }
-  config = trained(NAMES[0], workdir, **changes)
+  changes = {"model.folder": str(base), "model.lora.rank": 4} | SHORT
+  config = trained(NAMES[0], workdir, changes)
   assert len(learned(workdir)) == config.steps
   assert export.export(config, workdir, tmp_path / "out") == config.steps
   before = hf.load(config.model.folder).params["blocks"]["up"]
@@ -131,6 +157,18 @@ def test_a_laptop_s_run_with_adapters_on_a_mesh_is_exported_and_opens(
     loop.train(config, workdir)
   with pytest.raises(config_lib.ConfigError, match="began with other files"):
     export.export(config, workdir, tmp_path / "again")
+
+
+@pytest.mark.parametrize(
+  "name",
+  [NAMES[2], *(pytest.param(n, marks=pytest.mark.long) for n in OTHERS)],
+)
+def test_all_weights_of_a_laptop_s_run_are_trained_on_a_mesh(
+  name, tmp_path, quick_compile
+):
+  config = trained(name, tmp_path, SHORT)
+  assert not config.model.lora.rank
+  assert len(learned(tmp_path)) == config.steps
 
 
 @pytest.mark.long

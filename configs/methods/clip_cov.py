@@ -30,6 +30,7 @@ RECIPE = recipe.Recipe(
     "rollout.per_prompt": 8,
     "train.updates": 8,
     "optimizer.learning_rate": 5e-07,
+    "optimizer.warmup": 0,
     "optimizer.weight_decay": 0.0,
   },
   small={},

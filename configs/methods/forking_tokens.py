@@ -34,6 +34,7 @@ RECIPE = recipe.Recipe(
     "rollout.max_response": 20480,
     "train.updates": 16,
     "optimizer.learning_rate": 1e-06,
+    "optimizer.warmup": 0,
     "optimizer.weight_decay": 0.1,
     "optimizer.max_gradient_norm": 1.0,
   },

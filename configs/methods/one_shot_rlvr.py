@@ -35,6 +35,7 @@ RECIPE = recipe.Recipe(
     "rollout.score_temperature": 0.6,
     "train.updates": 8,
     "optimizer.learning_rate": 1e-06,
+    "optimizer.warmup": 0,
     "optimizer.weight_decay": 0.01,
   },
   small={

@@ -27,6 +27,7 @@ RECIPE = recipe.Recipe(
     "rollout.per_prompt": 8,
     "train.updates": 16,
     "optimizer.learning_rate": 1e-06,
+    "optimizer.warmup": 0,
   },
   small={},
 )

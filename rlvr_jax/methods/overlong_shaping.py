@@ -41,8 +41,8 @@ def overlong_shaping(
     A LossTransform named "overlong_shaping".
 
   Raises:
-    ValueError: a parameter out of its range; that buffer > L only with the
-      first rollout if max_length = 0.
+    ValueError: a parameter out of its range; with the length of the responses,
+      when a state is made, that buffer > L, or that none is ever punished.
 
   Metrics:
     overlong_shaping/punished_fraction: share of the responses with counted
@@ -78,10 +78,22 @@ def overlong_shaping(
   if max_length:
     check_buffer(max_length)
 
+  def init(example):
+    longest = example.mask.shape[1]
+    limit = max_length or longest
+    check_buffer(limit)
+    begin = limit - buffer + 1 if mode == "soft" else limit
+    if begin > longest:
+      raise ValueError(
+        f"overlong_shaping.max_length = {max_length!r}: only responses of "
+        f"{begin} tokens and more lose reward or stop counting, but none is "
+        f"longer than {longest}; leave max_length at 0, or lower it."
+      )
+    return ()
+
   def prepare(batch, state, context):
     del context
     limit = max_length or batch.mask.shape[1]
-    check_buffer(limit)
     length = reduce.row_length(batch.mask)
     live = (batch.group >= 0) & (length > 0)
     share = lambda rows: reduce.masked_mean(rows.astype(jnp.float32), live)
@@ -102,4 +114,4 @@ def overlong_shaping(
       reward=batch.reward - punishment, metrics=batch.metrics | metrics
     ), state
 
-  return LossTransform("overlong_shaping", prepare=prepare)
+  return LossTransform("overlong_shaping", init, prepare=prepare)

@@ -56,6 +56,15 @@ def test_a_buffer_longer_than_the_responses_is_refused():
   shaped(buffer=10)
 
 
+@pytest.mark.parametrize(
+  "chosen", [dict(max_length=20, buffer=10), dict(max_length=11, mode="mask")]
+)
+def test_a_limit_that_no_response_comes_near_is_refused(chosen):
+  with pytest.raises(ValueError, match="tokens and more .* none is longer th"):
+    shaped(**chosen)
+  shaped(**chosen | dict(max_length=chosen["max_length"] - 1))
+
+
 def test_beyond_the_limit_it_falls_no_further():
   found = shaped(max_length=7, buffer=2)
   np.testing.assert_allclose(found.reward, [1, 1, 0.5, 0, 0, 0], atol=1e-6)
