@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 from rlvr_jax.models.hf import small
 
 # A change of what is made needs another number.
-_VERSION = 1
+_VERSION = 2
 _SIZES = {"train": 256, "evaluation": 8}
 # Answers of one digit: even random text is right now and then.
 _TEXTS = (

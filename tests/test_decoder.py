@@ -125,6 +125,14 @@ def test_the_small_vocabulary_embedding_is_the_table_row(monkeypatch):
   np.testing.assert_allclose(product, gather, rtol=1e-6)
 
 
+@pytest.mark.parametrize("field", ["dtype", "param_dtype"])
+@pytest.mark.parametrize("value", ["bf16", "float16", "int8", jnp.bfloat16])
+def test_a_type_that_the_decoder_does_not_compute_in_is_refused(field, value):
+  told = rf"^{field} = {value!r} is not .* \('float32', 'bfloat16'\)"
+  with pytest.raises(ValueError, match=told):
+    dataclasses.replace(SMALL, **{field: value})
+
+
 def test_compile_time_does_not_depend_on_depth():
   def program(layers):
     model = Transformer(dataclasses.replace(SMALL, layers=layers))

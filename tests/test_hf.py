@@ -91,6 +91,81 @@ def test_half_files_come_back_bit_for_bit_in_any_wide_enough_type(
   assert all((a[k].view(np.uint16) == b[k].view(np.uint16)).all() for k in a)
 
 
+ARCHITECTURES = {
+  "qwen2": "Qwen2ForCausalLM",
+  "qwen3": "Qwen3ForCausalLM",
+  "llama": "LlamaForCausalLM",
+  "mistral": "MistralForCausalLM",
+  "gemma2": "Gemma2ForCausalLM",
+  "gemma3_text": "Gemma3ForCausalLM",
+}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_config_tells_a_server_all_that_it_asks_for(name):
+  folder = hf_cases.folder(name)
+  found = json.loads((folder / "config.json").read_text())
+  sizes = hf.read_config(folder)
+  told = dict(
+    architectures=[ARCHITECTURES[found["model_type"]]],
+    model_type=small.SMALL[name][0],
+    dtype="float32",
+    torch_dtype="float32",
+    vocab_size=sizes.vocabulary,
+    hidden_size=sizes.width,
+    intermediate_size=sizes.hidden,
+    num_hidden_layers=sizes.layers,
+    num_attention_heads=sizes.heads,
+    num_key_value_heads=sizes.kv_heads,
+    max_position_embeddings=sizes.positions,
+    rms_norm_eps=sizes.norm_epsilon,
+    tie_word_embeddings=sizes.tied,
+    # Of generation_config.json, which not every server reads.
+    eos_token_id=json.loads((folder / "generation_config.json").read_text())[
+      "eos_token_id"
+    ],
+  )
+  assert {key: found[key] for key in told} == told
+  # Where it is not told, it is the width over the heads.
+  head_dim = found.get("head_dim") or sizes.width // sizes.heads
+  assert head_dim == sizes.head_dim
+  activation = "hidden_act" if "hidden_act" in found else "hidden_activation"
+  assert found[activation] in ("silu", "gelu_pytorch_tanh")
+  assert found["rope_parameters"] and "quantization_config" not in found
+  assert any(sizes.windowed) == (found.get("sliding_window") is not None)
+
+
+@pytest.mark.parametrize("held", [None, []])
+def test_an_export_names_the_architecture_where_the_source_does_not(
+  held, tmp_path
+):
+  folder = damaged(tmp_path, "gemma3")
+  set_config(folder, architectures=held)
+  hf.export(hf.load(folder), tmp_path / "copy")
+  found = json.loads((tmp_path / "copy" / "config.json").read_text())
+  assert found["architectures"] == ["Gemma3ForCausalLM"]
+
+
+def test_an_export_keeps_the_architecture_that_the_source_names(tmp_path):
+  folder = damaged(tmp_path)
+  set_config(folder, architectures=["Qwen2ForOthers"])
+  hf.export(hf.load(folder), tmp_path / "copy")
+  found = json.loads((tmp_path / "copy" / "config.json").read_text())
+  assert found["architectures"] == ["Qwen2ForOthers"]
+
+
+def test_more_chat_templates_go_along_and_other_folders_do_not(tmp_path):
+  folder = damaged(tmp_path)
+  (folder / "tokenizer_parts").mkdir()
+  (folder / "additional_chat_templates").mkdir()
+  template = folder / "additional_chat_templates" / "tools.jinja"
+  template.write_text("{{ tools }}")
+  hf.export(hf.load(folder), tmp_path / "copy")
+  copy = tmp_path / "copy" / "additional_chat_templates" / "tools.jinja"
+  assert copy.read_text() == "{{ tools }}"
+  assert not (tmp_path / "copy" / "tokenizer_parts").exists()
+
+
 def test_many_files_and_their_index_hold_the_same_model(tmp_path):
   source = hf_cases.folder("gemma2")
   hf.export(hf.load(source), tmp_path / "cut", shard_bytes=100_000)
@@ -372,6 +447,7 @@ def test_a_type_too_narrow_for_the_weights_is_not_written(tmp_path):
   model = hf.Model(model.transformer, params, model.folder)
   with pytest.raises(ValueError, match="'model.norm.weight' is not finite"):
     hf.export(model, tmp_path / "half", dtype="float16")
+  assert not list(tmp_path.iterdir())
 
 
 def test_every_tensor_keeps_the_type_it_had(tmp_path):
@@ -382,6 +458,33 @@ def test_every_tensor_keeps_the_type_it_had(tmp_path):
   kinds = files.dtypes(tmp_path / "copy")
   assert kinds == files.dtypes(folder)
   assert set(kinds.values()) == {"float16", "float32"}
+
+
+@pytest.mark.parametrize("field", ["dtype", "param_dtype"])
+def test_a_type_that_no_decoder_has_is_refused_without_blaming_the_file(field):
+  told = f"^{field} = 'bf16' is not supported; give one of .*'bfloat16'"
+  with pytest.raises(ValueError, match=told):
+    hf.load(hf_cases.folder("qwen2"), **{field: "bf16"})
+
+
+@pytest.mark.parametrize("wrong", [-1, 320, 2**40])
+def test_an_id_out_of_range_is_refused_unless_it_is_padding(wrong):
+  model = hf.load(hf_cases.folder("qwen2"))
+  told = f"token id {wrong} is not in .* vocabulary of 320 ids, 0 to 319"
+  with pytest.raises(ValueError, match=told):
+    model([[1, 2, wrong]])
+  rows, valid = np.array([[wrong, 1, 319]]), np.array([[False, True, True]])
+  np.testing.assert_array_equal(
+    model(rows, valid)[0, 1:], model(rows * valid, valid)[0, 1:]
+  )
+  with pytest.raises(ValueError, match=told):
+    model(rows)
+
+
+def test_a_model_may_be_called_under_a_trace():
+  model = hf.load(hf_cases.folder("qwen2"))
+  rows = hf_cases.tokens(320)
+  np.testing.assert_allclose(jax.jit(model)(rows), model(rows), atol=1e-5)
 
 
 def test_more_ids_than_rows_and_more_tokens_than_positions_are_refused():

@@ -38,9 +38,20 @@ def test_an_exported_folder_opens_as_it_is_and_talks_the_same(name, tmp_path):
   )
   with torch.no_grad():
     want = theirs(input_ids=torch.tensor([ids])).logits.numpy()
-  np.testing.assert_allclose(ours(np.array([ids])), want, atol=1e-4)
+  got = ours(np.array([ids]))
+  np.testing.assert_allclose(got, want, rtol=0, atol=1e-4)
+  assert theirs.config.architectures == [type(theirs).__name__]
   ends = transformers.GenerationConfig.from_pretrained(folder).eos_token_id
   assert tokenizer.eos_token_id in ends
+
+
+@pytest.mark.parametrize("name", small.SMALL)
+def test_logits_of_long_rows_are_those_of_transformers(name):
+  folder = hf_cases.folder(name)
+  ids = np.random.default_rng(0).integers(0, 320, (1, 256))
+  with torch.no_grad():
+    want = torch_model(folder)(input_ids=torch.tensor(ids)).logits.numpy()
+  np.testing.assert_allclose(hf.load(folder)(ids), want, rtol=0, atol=1e-4)
 
 
 @pytest.mark.long

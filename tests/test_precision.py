@@ -7,7 +7,12 @@ import optax
 import pytest
 
 import runs
+from configs import qwen2_5_1_5b_gsm8k
 from rlvr_jax import stats
+from rlvr_jax.models import hf
+from rlvr_jax.training.build import build
+from rlvr_jax.training.checkpoint import Checkpoints
+from rlvr_jax.training.export import export
 from rlvr_jax.training.precision import with_master_copies
 from rlvr_jax.training.programs import Programs
 from rlvr_jax.transform import chain, monitor
@@ -88,3 +93,20 @@ def test_a_slow_copy_follows_the_wide_copies_not_the_rounded_weights():
   jax.tree.map(check, state.ema, begin, state.opt.copies)
   moved = jax.tree.map(lambda a, b: (a != b).any(), state.ema, begin)
   assert any(jax.tree.leaves(moved))
+
+
+def test_what_is_exported_is_the_wide_copies_not_the_rounded_weights(tmp_path):
+  config = qwen2_5_1_5b_gsm8k.get_config("runlocal")
+  config.model.param_dtype = "bfloat16"
+  run, workdir = build(config), tmp_path / "run"
+  params = hf.load(config.model.folder, param_dtype="bfloat16").params
+  state = run.programs.init_state(run.key, params)
+  # As after steps that are too small for 8 bits.
+  learned = jax.tree.map(lambda x: x * (1 + 2**-12), state.opt.copies)
+  checkpoints = Checkpoints(workdir / "checkpoints")
+  opt = state.opt._replace(copies=learned)
+  checkpoints.save(3, state.replace(opt=opt))
+  checkpoints.close()
+  assert export(config, workdir, tmp_path / "out", "float32") == 3
+  exported = hf.load(tmp_path / "out").params
+  jax.tree.map(np.testing.assert_array_equal, exported, learned)

@@ -5,7 +5,7 @@ what a family of published models does otherwise is one field.
 """
 
 import dataclasses
-from typing import Literal
+from typing import Literal, get_args
 
 Dtype = Literal["float32", "bfloat16"]
 Activation = Literal["silu", "gelu_tanh"]
@@ -109,6 +109,10 @@ class DecoderConfig:
     param_dtype: type the weights are kept in.
     remat: recompute each layer in the backward pass instead of storing it.
     lora: adapters, or None.
+
+  Raises:
+    ValueError: a type that is not one of `Dtype`, or windowed layers without a
+      window or without a flag for each layer.
   """
 
   vocabulary: int
@@ -140,6 +144,12 @@ class DecoderConfig:
   lora: Lora | None = None
 
   def __post_init__(self):
+    for name in ("dtype", "param_dtype"):
+      if getattr(self, name) not in get_args(Dtype):
+        raise ValueError(
+          f"{name} = {getattr(self, name)!r} is not supported; give one of "
+          f"{get_args(Dtype)}. Files in other float types are converted."
+        )
     if any(self.windowed) and not (
       self.window and len(self.windowed) == self.layers
     ):

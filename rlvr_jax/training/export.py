@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from rlvr_jax.models.hf.write import write_folder
 from rlvr_jax.training import config as config_lib
-from rlvr_jax.training import warm_start
+from rlvr_jax.training import precision, warm_start
 from rlvr_jax.training.build import Run, build
 from rlvr_jax.training.checkpoint import Checkpoints
 from rlvr_jax.training.state import TrainState, layout, like
@@ -22,6 +22,9 @@ def export(
   dtype: str | None = None,
 ) -> int:
   """Writes the policy of the newest checkpoint in the Hugging Face format.
+
+  Where the optimizer keeps float32 copies of narrower weights, the copies are
+  written, so that a wide dtype loses nothing that was learned.
 
   Args:
     config: of the run.
@@ -50,7 +53,8 @@ def export(
   with config_lib.building():
     run = build(config)
   step, state = _newest(run, pathlib.Path(workdir).absolute())
-  params = run.programs.weights.whole(state.params, _below(run, workdir))
+  trained = precision.exact(state.params, state.opt)
+  params = run.programs.weights.whole(trained, _below(run, workdir))
   source, sizes = config.model.folder, run.programs.model.config
   write_folder(params, sizes, source, folder, dtype)
   return step

@@ -4,8 +4,10 @@ transformers reads the file, old and new spellings alike; what is read from it
 stands here, family by family, and what the decoder does not do is refused.
 """
 
+import dataclasses
 import pathlib
 from collections.abc import Callable
+from typing import NamedTuple
 
 from rlvr_jax.json_file import read_object
 from rlvr_jax.models.config import DecoderConfig, Llama3Scaling, Rope
@@ -66,13 +68,21 @@ def _gemma3(c: Config) -> Fields:
   )
 
 
-FAMILIES: dict[str, Callable[[Config], Fields]] = {
-  "qwen2": _qwen2,
-  "qwen3": _qwen3,
-  "llama": _llama,
-  "mistral": _mistral,
-  "gemma2": _gemma2,
-  "gemma3_text": _gemma3,
+class Family(NamedTuple):
+  """A family of published models."""
+
+  architecture: str  # what others choose their own code by
+  fields: Callable[[Config], Fields]  # what it does unlike the others
+
+
+# By the model_type of config.json.
+FAMILIES: dict[str, Family] = {
+  "qwen2": Family("Qwen2ForCausalLM", _qwen2),
+  "qwen3": Family("Qwen3ForCausalLM", _qwen3),
+  "llama": Family("LlamaForCausalLM", _llama),
+  "mistral": Family("MistralForCausalLM", _mistral),
+  "gemma2": Family("Gemma2ForCausalLM", _gemma2),
+  "gemma3_text": Family("Gemma3ForCausalLM", _gemma3),
 }
 _ACTIVATIONS = {"silu": "silu", "gelu_pytorch_tanh": "gelu_tanh"}
 
@@ -133,7 +143,8 @@ def read_config(folder: str | pathlib.Path, **fields: object) -> DecoderConfig:
 
   Raises:
     ValueError: the file is missing or broken, asks for code of its own, is of
-      another family, or wants what the decoder does not do.
+      another family, or wants what the decoder does not do; or one of the
+      fields is refused by `DecoderConfig`.
   """
   path = pathlib.Path(folder) / "config.json"
   values = read_object(path)
@@ -153,9 +164,11 @@ def read_config(folder: str | pathlib.Path, **fields: object) -> DecoderConfig:
 
   try:
     config = transformers.AutoConfig.for_model(**values)
-    return _decoder_config(config, fields)
+    sizes = _decoder_config(config)
   except Exception as error:  # transformers has errors of many kinds.
     raise ValueError(f"{path} cannot be used: {error}") from error
+  # A wrong field is the caller's fault, not that of the file.
+  return dataclasses.replace(sizes, **fields)
 
 
 def check_vocabulary(
@@ -198,7 +211,7 @@ def check_positions(prompt: int, response: int, config: DecoderConfig) -> None:
     )
 
 
-def _decoder_config(c: Config, fields: Fields) -> DecoderConfig:
+def _decoder_config(c: Config) -> DecoderConfig:
   heads = c.num_attention_heads
   activation = getattr(c, "hidden_act", None) or c.hidden_activation
   if activation not in _ACTIVATIONS:
@@ -219,4 +232,4 @@ def _decoder_config(c: Config, fields: Fields) -> DecoderConfig:
   )
   if "rope_theta" in c.rope_parameters:
     common["rope"] = _rope(c.rope_parameters)
-  return DecoderConfig(**common | FAMILIES[c.model_type](c) | fields)
+  return DecoderConfig(**common | FAMILIES[c.model_type].fields(c))

@@ -7,6 +7,7 @@ import pathlib
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rlvr_jax.kernels.sharded import Layout
 from rlvr_jax.models import lora
@@ -18,7 +19,7 @@ from rlvr_jax.models.transformer import Transformer
 from rlvr_jax.types import Array, PyTree
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Model:
   """A decoder with its weights.
 
@@ -35,18 +36,40 @@ class Model:
   def __call__(self, tokens: Array, valid: Array | None = None) -> Array:
     """Next-token logits of every position.
 
+    Under a trace of jax the ids are not known and not checked; the logits of an
+    id that is out of range then mean nothing.
+
     Args:
-      tokens: i32[B, T].
+      tokens: i32[B, T], in [0, V) where valid.
       valid: bool[B, T], false at padding, which stands on the left; None for
         no padding.
 
     Returns:
       f32[B, T, V]: for evaluation and study; training never makes them.
+
+    Raises:
+      ValueError: an id is out of range.
     """
+    self._check_ids(tokens, valid)
     tokens = jnp.asarray(tokens)
     if valid is None:
       valid = jnp.ones(tokens.shape, bool)
     return self._logits(self.params, tokens, jnp.asarray(valid, bool))
+
+  def _check_ids(self, tokens: Array, valid: Array | None) -> None:
+    given = jax.tree.leaves((tokens, valid))
+    if any(isinstance(x, jax.core.Tracer) for x in given):
+      return
+    ids = np.asarray(tokens)
+    if valid is not None:
+      ids = ids[np.asarray(valid, bool)]
+    rows = self.transformer.config.vocabulary
+    wrong = ids[(ids < 0) | (ids >= rows)]
+    if wrong.size:
+      raise ValueError(
+        f"token id {wrong[0]} is not in the model's vocabulary of {rows} "
+        f"ids, 0 to {rows - 1}; use the tokenizer in {self.folder}."
+      )
 
   @functools.cached_property
   def _logits(self):
@@ -102,7 +125,7 @@ def export(
     shard_bytes: most bytes of a file.
 
   Raises:
-    ValueError: the folder exists, or the dtype is not known.
+    ValueError: what `write_folder` refuses.
   """
   config = model.transformer.config
   source = model.folder

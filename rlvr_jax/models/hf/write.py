@@ -18,6 +18,7 @@ from rlvr_jax.models import lora
 from rlvr_jax.models.block import LORA_A, LORA_B
 from rlvr_jax.models.config import DecoderConfig
 from rlvr_jax.models.hf import files
+from rlvr_jax.models.hf.families import FAMILIES
 from rlvr_jax.models.hf.names import Tensor, tensors
 from rlvr_jax.types import Array, PyTree
 
@@ -30,6 +31,7 @@ _COMPANIONS = (
   "vocab.*",
   "merges.txt",
   "chat_template*",
+  "additional_chat_templates/*.jinja",
 )
 
 
@@ -48,15 +50,16 @@ def write_folder(
   Args:
     params: of the decoder, on any mesh.
     config: of the decoder.
-    source: folder the model came from: its config.json, generation settings
-      and tokenizer go along.
+    source: folder the model came from: its config.json, generation settings,
+      tokenizer and chat templates go along.
     folder: to write; must not exist. It appears whole or not at all.
     dtype: "float32", "float16" or "bfloat16"; None is that of each tensor in
       the source, or of its config.json where it has no tensors.
     shard_bytes: most bytes of a file. The host holds one file at a time.
 
   Raises:
-    ValueError: the folder exists, or the dtype is not known.
+    ValueError: the folder exists, the dtype is not known, or a weight is not
+      finite in it.
   """
   source, folder = pathlib.Path(source), pathlib.Path(folder)
   if folder.exists():
@@ -69,9 +72,13 @@ def write_folder(
       pass
     return
   partial = folder.with_name(folder.name + ".partial")
-  _begin(partial, source, settings, of("model.norm.weight"))
-  _write_all(partial, parts)
-  partial.rename(folder)
+  try:
+    _begin(partial, source, settings, of("model.norm.weight"))
+    _write_all(partial, parts)
+    partial.rename(folder)
+  except BaseException:
+    shutil.rmtree(partial, ignore_errors=True)
+    raise
 
 
 def _dtypes(
@@ -89,15 +96,20 @@ def _dtypes(
 
 
 def _begin(partial, source, settings, dtype) -> None:
-  if partial.exists():  # Of an export that was stopped.
+  if partial.exists():  # Of an export that was killed.
     shutil.rmtree(partial)
   partial.mkdir(parents=True)
   # Under both names: older readers know the second one alone.
   settings |= {"dtype": dtype, "torch_dtype": dtype}
+  # transformers does without it, vLLM does not.
+  if not settings.get("architectures"):
+    settings["architectures"] = [FAMILIES[settings["model_type"]].architecture]
   (partial / "config.json").write_text(json.dumps(settings, indent=2) + "\n")
   for pattern in _COMPANIONS:
-    for path in source.glob(pattern):
-      shutil.copy(path, partial / path.name)
+    for path in filter(pathlib.Path.is_file, source.glob(pattern)):
+      place = partial / path.relative_to(source)
+      place.parent.mkdir(exist_ok=True)
+      shutil.copy(path, place)
 
 
 def _parts(
