@@ -37,6 +37,14 @@ def test_prompts_that_are_empty_too_long_or_repeated_are_counted():
   assert "1 dropped: prompt too long\n    'a.jsonl, line 1: 5 tokens" in told
 
 
+def test_a_system_message_alone_asks_nothing():
+  system = dict(role="system", content="Add.")
+  blank = dict(role="user", content=" \n")
+  silent = row("a")._replace(messages=(system, blank))
+  kept, report = keep([silent, row("b")])
+  assert kept == ["b"] and dropped(report) == {("toy", filters.EMPTY): 1}
+
+
 def test_a_prompt_is_the_same_whatever_its_blanks_and_its_form_of_accents():
   rows = [
     row("is é 2?"),

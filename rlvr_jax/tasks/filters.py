@@ -152,7 +152,7 @@ class Filter:
       told: what is wrong with its reference answer.
       ids: what the questions before it said, by id.
     """
-    if not row.question.strip():
+    if not row.messages[-1]["content"].strip():
       return EMPTY, repr(row.question)
     question = _digest(row.question)
     _check_id(row, ids.setdefault((row.source, row.id), question) == question)
