@@ -197,8 +197,8 @@ def _text(place: str, field: str, value: object) -> str:
     )
   if isinstance(value, float) and not math.isfinite(value):
     raise ValueError(
-      f"{place}: the {field} {value!r} must be finite; mend the row or leave it "
-      "out."
+      f"{place}: the {field} {value!r} must be finite; mend the row or leave "
+      "it out."
     )
   return _encodable(place, str(value))
 
