@@ -178,14 +178,11 @@ def test_a_problem_that_is_changed_in_one_place_is_still_found(leak):
 
 
 def test_words_of_phrases_do_not_make_a_question_longer():
-  question = (
-    "Of twelve eggs five are bad and three of all are taken blindly by "
-  )
-  question += f"a cook. {FORM} {FORM}"
+  eggs = "Of twelve eggs five are bad and three of all are taken by a cook."
+  question = f"{eggs} {FORM} {FORM}"
   phrases = [f"Problem {i}: {FORM} {FORM}" for i in range(11)]
-  leak = question.removesuffix(f" {FORM} {FORM}")
-  assert left([*phrases, leak], [question]) == phrases
-  assert left([leak], [question]) == [leak]  # No more than a third.
+  assert left([*phrases, eggs], [question]) == phrases
+  assert left([eggs], [question]) == [eggs]  # Less than a third of it.
 
 
 def test_indices_are_words_however_they_are_written():

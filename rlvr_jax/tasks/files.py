@@ -4,7 +4,8 @@ import collections
 import functools
 import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 from absl import logging
 
@@ -50,7 +51,14 @@ def files_task(
   """
   keep = functools.partial(
     filters.Filter,
-    render=functools.partial(render, tokenizer, options),
+    render=functools.partial(
+      render,
+      tokenizer,
+      instruction=options.instruction,
+      system=options.system,
+      thinking=options.thinking,
+      template=options.template,
+    ),
     count=lambda prompt: len(tokenizer.encode(prompt)),
     check=grading.check,
     longest=options.max_prompt,
@@ -62,10 +70,16 @@ def files_task(
     reference=grading.reference,
     data_dir=data_dir,
   )
-  evaluation, held_out = _evaluation(options, keep, rows)
-  train = _train(options, keep, rows, held_out)
-  flat = [each for part in train for each in part]
-  sizes = [len(part) for part in train]
+  measured = to_measure_on(options.evaluation, keep, rows, options.seed)
+  _check_left(options.evaluation, measured)
+  _log("to measure on", measured.report)
+  held_out = held_out_of(measured, options.ngram)
+  learned = to_learn_from(options.train, keep, rows, options.seed, held_out)
+  _check_left(options.train, learned)
+  _log("to learn from", learned.report)
+  evaluation = [_asked(kept) for part in measured.parts for kept in part]
+  flat = [_asked(kept) for part in learned.parts for kept in part]
+  sizes = [len(part) for part in learned.parts]
   return Task(
     name="files",
     train=_numbered(flat),
@@ -81,52 +95,97 @@ def files_task(
 
 
 def render(
-  tokenizer: chat.ChatTokenizer, options: FilesOptions, row: sources.Row
+  tokenizer: chat.ChatTokenizer,
+  row: sources.Row,
+  *,
+  instruction: str,
+  system: str,
+  thinking: bool | None,
+  template: str,
 ) -> str:
-  """Returns the prompt of a row, with instruction, system message, template."""
+  """Returns the prompt of a row; for the options see `FilesOptions`."""
   return tokenizer.render(
-    chat.instructed(row.messages, options.instruction),
-    system=options.system or None,
-    thinking=options.thinking,
-    template=options.template,
+    chat.instructed(row.messages, instruction),
+    system=system or None,
+    thinking=thinking,
+    template=template,
   )
 
 
-def _evaluation(
-  options: FilesOptions, keep: Keep, rows: Rows
-) -> tuple[list[Asked], overlap.HeldOut]:
-  """The problems to measure on, and what they say."""
-  report = filters.Report()
+class Found(NamedTuple):
+  """What is left of datasets, and what became of the rest."""
+
+  parts: list[list[filters.Kept]]  # by dataset, in their order
+  report: filters.Report
+
+
+def to_measure_on(
+  specs: Sequence[str], keep: Keep, rows: Rows, seed: int, examples: int = 2
+) -> Found:
+  """Returns what is kept of datasets to measure on.
+
+  Args:
+    specs: the datasets.
+    keep: `filters.Filter` but for its report and whether it is by source.
+    rows: `sources.read` but for the dataset and the seed.
+    seed: of the task.
+    examples: shown of each reason, at most.
+
+  Returns:
+    The problems, each once in every source.
+
+  Raises:
+    ValueError: a dataset cannot be read.
+  """
+  report = filters.Report(examples)
   filtered = keep(report, by_source=True)
-  found, questions = [], collections.defaultdict(list)
-  for spec in options.evaluation:
-    before = len(found)
-    for kept in filtered(rows(spec, seed=options.seed + _FAR)):
-      questions[kept.row.source].append(kept.row.question)
-      found.append(_asked(kept))
-    _check_left(spec, len(found) - before, report)
-  _log("to measure on", report)
-  return found, overlap.HeldOut(questions, options.ngram)
+  parts = [list(filtered(rows(spec, seed=seed + _FAR))) for spec in specs]
+  return Found(parts, report)
 
 
-def _train(
-  options: FilesOptions, keep: Keep, rows: Rows, held_out: overlap.HeldOut
-) -> list[list[Asked]]:
-  """The problems to learn from, by dataset."""
-  report = filters.Report()
+def held_out_of(evaluation: Found, ngram: int) -> overlap.HeldOut:
+  """Returns the problems to measure on, to be found in others."""
+  questions = collections.defaultdict(list)
+  for kept in itertools.chain.from_iterable(evaluation.parts):
+    questions[kept.row.source].append(kept.row.question)
+  return overlap.HeldOut(questions, ngram)
+
+
+def to_learn_from(
+  specs: Sequence[str],
+  keep: Keep,
+  rows: Rows,
+  seed: int,
+  held_out: overlap.HeldOut,
+  examples: int = 2,
+) -> Found:
+  """Returns what is kept of datasets to learn from.
+
+  Args:
+    specs: the datasets.
+    keep: `filters.Filter` but for its report and whether it is by source.
+    rows: `sources.read` but for the dataset and the seed.
+    seed: of the task.
+    held_out: problems that are dropped.
+    examples: shown of each reason, at most.
+
+  Returns:
+    The problems, each once in all datasets.
+
+  Raises:
+    ValueError: a dataset cannot be read.
+  """
+  report = filters.Report(examples)
   filtered, apart = keep(report), filters.Apart(held_out, report)
   parts, number = [], itertools.count()
-  for spec in options.train:
+  for spec in specs:
     parts.append([])
-    for kept in filtered(rows(spec, seed=options.seed)):
+    for kept in filtered(rows(spec, seed=seed)):
       apart.note(next(number), kept.row)
-      parts[-1].append(_asked(kept))
+      parts[-1].append(kept)
   out, number = apart.found(), itertools.count()
   parts = [[p for p in part if next(number) not in out] for part in parts]
-  for spec, part in zip(options.train, parts):
-    _check_left(spec, len(part), report)
-  _log("to learn from", report)
-  return parts
+  return Found(parts, report)
 
 
 def _log(purpose: str, report: filters.Report) -> None:
@@ -134,12 +193,13 @@ def _log(purpose: str, report: filters.Report) -> None:
   logging.log(level, "problems %s:\n%s", purpose, report)
 
 
-def _check_left(spec: str, count: int, report: filters.Report) -> None:
-  if not count:
-    raise ValueError(
-      f"Nothing is left of {spec!r}; leave it out, or change the options that "
-      f"drop its rows:\n{report}"
-    )
+def _check_left(specs: Sequence[str], found: Found) -> None:
+  for spec, part in zip(specs, found.parts, strict=True):
+    if not part:
+      raise ValueError(
+        f"Nothing is left of {spec!r}; leave it out, or change the options "
+        f"that drop its rows:\n{found.report}"
+      )
 
 
 def _asked(kept: filters.Kept) -> Asked:

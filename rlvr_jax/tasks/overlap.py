@@ -17,9 +17,9 @@ _INSTRUCTION = 5
 # A run in more questions than this is a phrase ("where m and n are relatively
 # prime positive integers"), and gives no problem away.
 _PHRASE = 10
-# A question of the evaluation is in another that holds so much of its words, in
-# runs. Questions that share wording alone hold less, the same question with
-# other numbers or another way to write the answer holds more.
+# So much of a question of the evaluation, in runs, gives it away. Questions of
+# one kind share less, a question with other numbers or another way to write
+# the answer shares more.
 _SHARE = 0.4
 
 
@@ -71,8 +71,8 @@ class HeldOut:
   def held_by(self, found: Sequence[frozenset[Run]]) -> list[str]:
     """Tells which questions to learn from hold one of the evaluation.
 
-    Such have runs that make up 40 % of its words. Neither phrases count nor
-    instructions, as if the question were without them.
+    Their runs make up 40 % of its words. Words of phrases and instructions
+    do not count, as if the question were without them.
 
     Args:
       found: `runs_in` of all distinct questions to learn from, one by one.
