@@ -1,25 +1,17 @@
 """The task "files": problems of datasets, for a pretrained model."""
 
-import collections
 import functools
-import itertools
 import os
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 from absl import logging
 
-from rlvr_jax.tasks import chat, filters, overlap, sources
+from rlvr_jax.tasks import chat, filters, selection, sources
 from rlvr_jax.tasks.base import Problem, Task
 from rlvr_jax.tasks.files_options import FilesOptions
 from rlvr_jax.tasks.order import Part
 from rlvr_jax.tasks.style import Style
 
-# Question i of reasoning-gym depends on seed + i: near seeds ask the same.
-_FAR = 2**31
-
-Keep = Callable[..., filters.Filter]
-Rows = Callable[..., Iterator[sources.Row]]
 Asked = tuple[Problem, int]  # with the tokens of its prompt
 
 
@@ -49,32 +41,19 @@ def files_task(
     ValueError: a dataset cannot be read, or nothing of it is kept.
     ImportError: reasoning-gym is not installed.
   """
-  keep = functools.partial(
-    filters.Filter,
-    render=functools.partial(
-      render,
-      tokenizer,
-      instruction=options.instruction,
-      system=options.system,
-      thinking=options.thinking,
-      template=options.template,
-    ),
-    count=lambda prompt: len(tokenizer.encode(prompt)),
-    check=grading.check,
-    longest=options.max_prompt,
-    unparsable=options.unparsable,
-  )
+  keep = _keep(tokenizer, options, grading)
   rows = functools.partial(
     sources.read,
     columns=options.columns,
     reference=grading.reference,
     data_dir=data_dir,
   )
-  measured = to_measure_on(options.evaluation, keep, rows, options.seed)
+  common = dict(keep=keep, rows=rows, seed=options.seed)
+  measured = selection.to_measure_on(options.evaluation, **common)
   _check_left(options.evaluation, measured)
   _log("to measure on", measured.report)
-  held_out = held_out_of(measured, options.ngram)
-  learned = to_learn_from(options.train, keep, rows, options.seed, held_out)
+  held_out = selection.held_out_of(measured, options.ngram)
+  learned = selection.to_learn_from(options.train, held_out=held_out, **common)
   _check_left(options.train, learned)
   _log("to learn from", learned.report)
   evaluation = [_asked(kept) for part in measured.parts for kept in part]
@@ -91,6 +70,27 @@ def files_task(
     max_prompt_length=max(length for _, length in flat + evaluation),
     max_response_length=0,
     mixture=tuple(map(Part, sizes, options.train_weights)),
+  )
+
+
+def _keep(
+  tokenizer: chat.ChatTokenizer, options: FilesOptions, grading: Style
+) -> selection.Keep:
+  write = functools.partial(
+    render,
+    tokenizer,
+    instruction=options.instruction,
+    system=options.system,
+    thinking=options.thinking,
+    template=options.template,
+  )
+  return functools.partial(
+    filters.Filter,
+    render=write,
+    count=lambda prompt: len(tokenizer.encode(prompt)),
+    check=grading.check,
+    longest=options.max_prompt,
+    unparsable=options.unparsable,
   )
 
 
@@ -112,88 +112,12 @@ def render(
   )
 
 
-class Found(NamedTuple):
-  """What is left of datasets, and what became of the rest."""
-
-  parts: list[list[filters.Kept]]  # by dataset, in their order
-  report: filters.Report
-
-
-def to_measure_on(
-  specs: Sequence[str], keep: Keep, rows: Rows, seed: int, examples: int = 2
-) -> Found:
-  """Returns what is kept of datasets to measure on.
-
-  Args:
-    specs: the datasets.
-    keep: `filters.Filter` but for its report and whether it is by source.
-    rows: `sources.read` but for the dataset and the seed.
-    seed: of the task.
-    examples: shown of each reason, at most.
-
-  Returns:
-    The problems, each once in every source.
-
-  Raises:
-    ValueError: a dataset cannot be read.
-  """
-  report = filters.Report(examples)
-  filtered = keep(report, by_source=True)
-  parts = [list(filtered(rows(spec, seed=seed + _FAR))) for spec in specs]
-  return Found(parts, report)
-
-
-def held_out_of(evaluation: Found, ngram: int) -> overlap.HeldOut:
-  """Returns the problems to measure on, to be found in others."""
-  questions = collections.defaultdict(list)
-  for kept in itertools.chain.from_iterable(evaluation.parts):
-    questions[kept.row.source].append(kept.row.question)
-  return overlap.HeldOut(questions, ngram)
-
-
-def to_learn_from(
-  specs: Sequence[str],
-  keep: Keep,
-  rows: Rows,
-  seed: int,
-  held_out: overlap.HeldOut,
-  examples: int = 2,
-) -> Found:
-  """Returns what is kept of datasets to learn from.
-
-  Args:
-    specs: the datasets.
-    keep: `filters.Filter` but for its report and whether it is by source.
-    rows: `sources.read` but for the dataset and the seed.
-    seed: of the task.
-    held_out: problems that are dropped.
-    examples: shown of each reason, at most.
-
-  Returns:
-    The problems, each once in all datasets.
-
-  Raises:
-    ValueError: a dataset cannot be read.
-  """
-  report = filters.Report(examples)
-  filtered, apart = keep(report), filters.Apart(held_out, report)
-  parts, number = [], itertools.count()
-  for spec in specs:
-    parts.append([])
-    for kept in filtered(rows(spec, seed=seed)):
-      apart.note(next(number), kept.row)
-      parts[-1].append(kept)
-  out, number = apart.found(), itertools.count()
-  parts = [[p for p in part if next(number) not in out] for part in parts]
-  return Found(parts, report)
-
-
 def _log(purpose: str, report: filters.Report) -> None:
   level = logging.WARNING if report.dropped else logging.INFO
   logging.log(level, "problems %s:\n%s", purpose, report)
 
 
-def _check_left(specs: Sequence[str], found: Found) -> None:
+def _check_left(specs: Sequence[str], found: selection.Found) -> None:
   for spec, part in zip(specs, found.parts, strict=True):
     if not part:
       raise ValueError(
