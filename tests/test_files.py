@@ -1,5 +1,7 @@
 """The task of datasets, its options and its configuration."""
 
+import pathlib
+
 import numpy as np
 import pytest
 
@@ -134,6 +136,30 @@ def test_mathematics_is_graded_by_marked_answers_that_are_equal(
     )
   )
   assert "row 0: the reference answer '9999" in told and "too large" in told
+
+
+def test_the_columns_of_the_page_read_files_of_both_layouts(
+  tokenizer, two, tmp_path
+):
+  columns = dict(
+    prompt="problem|prompt", answer="answer|reward_model.ground_truth"
+  )
+  page = pathlib.Path(__file__).parent.parent / "docs" / "data.md"
+  for field, names in columns.items():
+    assert f'columns.{field}="{names}"' in page.read_text()
+  row = dict(
+    problem="What is 5 minus 4?",
+    solution="Take 4 away.",
+    answer="1",
+    subject="Prealgebra",
+    level=1,
+    unique_id="test/prealgebra/1.json",
+  )
+  own = parquet(tmp_path / "math500.parquet", [row])
+  both = dict(train=two["train"], evaluation=(*two["evaluation"], own))
+  task = load(tokenizer, columns=columns, **both)
+  assert len(task.train) == 20
+  assert [p.source for p in task.evaluation] == ["held out", "math500"]
 
 
 def test_a_task_of_files_needs_a_tokenizer(two):

@@ -37,6 +37,14 @@ def test_prompts_that_are_empty_too_long_or_repeated_are_counted():
   assert "1 dropped: prompt too long\n    'a.jsonl, line 1: 5 tokens" in told
 
 
+def test_a_system_message_alone_asks_nothing():
+  system = dict(role="system", content="Add.")
+  blank = dict(role="user", content=" \n")
+  silent = row("a")._replace(messages=(system, blank))
+  kept, report = keep([silent, row("b")])
+  assert kept == ["b"] and dropped(report) == {("toy", filters.EMPTY): 1}
+
+
 def test_a_prompt_is_the_same_whatever_its_blanks_and_its_form_of_accents():
   rows = [
     row("is é 2?"),
@@ -135,3 +143,51 @@ def test_a_phrase_of_many_problems_gives_none_away():
   many = [f"Problem {i}: {LONG}" for i in range(11)]
   assert left(many, evaluation) == many
   assert left(many[:10], evaluation) == []
+
+
+FORM = (
+  "The probability can be written as m over n where m and n are coprime "
+  "positive integers. Find m plus n."
+)
+OWN = (
+  "A frog hops from pad to pad along a river and rests on each third pad, but "
+  "a heron waits on every seventh one, so that half of all frogs are eaten. "
+  "Two frogs start one after the other from the first pad at dawn."
+)
+
+
+def test_a_phrase_in_another_variant_gives_none_away():
+  variant = FORM.replace("probability", "area")
+  train = [f"Two squares of side {i} share a corner. {variant}" for i in (2, 3)]
+  assert left(train, [f"{OWN} {FORM}"]) == train
+
+
+@pytest.mark.parametrize(
+  "leak",
+  [
+    OWN.replace("third", "4th"),
+    f"Solve this step by step.\n\n{OWN} {FORM}\n\nPut the answer in a box.",
+    f"{LONG} {OWN} {FORM} {LONG}",
+    f"{OWN} Give the share of the eaten ones in percent.",
+    OWN.upper().replace(" ", "\n"),
+  ],
+  ids=["number", "instruction", "longer", "form of the answer", "type"],
+)
+def test_a_problem_that_is_changed_in_one_place_is_still_found(leak):
+  assert left([leak, "else"], [f"{OWN} {FORM}"]) == ["else"]
+
+
+def test_words_of_phrases_do_not_make_a_question_longer():
+  eggs = "Of twelve eggs five are bad and three of all are taken by a cook."
+  question = f"{eggs} {FORM} {FORM}"
+  phrases = [f"Problem {i}: {FORM} {FORM}" for i in range(11)]
+  assert left([*phrases, eggs], [question]) == phrases
+  assert left([eggs], [question]) == [eggs]  # Less than a third of it.
+
+
+def test_indices_are_words_however_they_are_written():
+  plain, braced = (
+    "What is " + " + ".join(form.format(i=i) for i in range(14))
+    for form in ("a_{i}", "a_{{{i}}}")
+  )
+  assert left([plain], [braced]) == []

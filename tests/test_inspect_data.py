@@ -1,5 +1,6 @@
 """The program that shows what is in datasets."""
 
+import collections
 import json
 
 import pytest
@@ -8,6 +9,8 @@ from absl.testing import flagsaver
 
 import folders
 import runs
+from rlvr_jax import tasks
+from toy_files import jsonl
 
 
 @pytest.fixture
@@ -92,12 +95,76 @@ def test_a_dropped_row_is_shown_with_its_place(inspect, data):
   assert f"with another answer:\n{place}" in out
 
 
+@pytest.fixture
+def shared(tmp_path):
+  """Files that share questions; some that no run would take."""
+
+  def write(of, *numbers, answer="1"):
+    rows = [
+      dict(prompt=f"What is {i} plus {i}?", answer=answer, of=of)
+      for i in numbers
+    ]
+    return rows, tmp_path / f"{of}.jsonl"
+
+  bad, _ = write("five", 5, answer="9" * 5000)
+  good, five = write("five", 8)
+  train = [write("one", 0, 1, 2, 3, 4, 5, 10**30), write("two", 2, 3, 6)]
+  evaluation = [write("three", 4, 7, 7), write("four", 7), (bad + good, five)]
+  return dict(
+    train=[jsonl(path, rows) for rows, path in train],
+    evaluation=[jsonl(path, rows) for rows, path in evaluation],
+  )
+
+
+def test_the_program_counts_what_a_run_would_keep(inspect, shared, tmp_path):
+  pytest.importorskip("math_verify")
+  folder = folders.chatml(tmp_path / "model")
+  task = tasks.load(
+    "files",
+    tokenizer=tasks.HFTokenizer(folder),
+    columns=dict(answer="answer", source="of"),
+    unparsable="drop",
+    max_prompt=60,
+    **shared,
+  )
+  out = inspect(
+    data=",".join(shared["train"]),
+    against=",".join(shared["evaluation"]),
+    columns="answer=answer,source=of",
+    tokenizer=folder,
+    max_prompt=60,
+  )
+  problems = (*task.train, *task.evaluation)
+  kept = collections.Counter(problem.source for problem in problems)
+  assert kept == dict(one=5, two=1, three=2, four=1, five=1)
+  found = cells(out)
+  counts = [row for row in found if row[0] in kept and len(row) == 4]
+  assert {source: int(count) for source, _, _, count in counts} == kept
+  for row in (
+    ["one", "is in the evaluation", "1"],
+    ["one", "prompt too long", "1"],
+    ["two", "repeats an earlier prompt", "2"],
+    ["three", "repeats an earlier prompt", "1"],
+    ["five", "reference answer cannot be parsed", "1"],
+  ):
+    assert row in found
+
+
+def test_a_model_can_be_shown_with_thinking_turned_off(inspect, data, tmp_path):
+  tokenizer = folders.chatml(tmp_path / "model")
+  given = dict(style="none", examples=1, tokenizer=tokenizer, **data)
+  shut = "<|im_start|>assistant\n<think>\n\n</think>"
+  assert shut not in inspect(**given)
+  assert shut in inspect(thinking="false", **given)
+
+
 @pytest.mark.parametrize(
   ("given", "told"),
   [
     (dict(data="no.parquet"), "There is no file 'no.parquet'"),
     (dict(columns="prompt=x"), "nothing under 'x'"),
     (dict(columns="prompt"), "--columns=['prompt'] must be field=column"),
+    (dict(max_prompt=9), "--max_prompt=9 is in tokens; name a --tokenizer"),
     (dict(tokenizer="no/folder"), "no tokenizer folder 'no/folder'"),
   ],
 )

@@ -10,7 +10,7 @@ from tensorflow_datasets.core import read_only_builder
 
 from rlvr_jax import tasks
 from rlvr_jax.tasks import sources
-from toy_files import COLUMNS, jsonl, message_of, parquet, verl
+from toy_files import COLUMNS, jsonl, message_of, parquet, unchecked, verl
 
 
 def read(spec, **options):
@@ -144,6 +144,70 @@ def test_a_damaged_page_of_a_parquet_file_is_told_or_read_right(tmp_path):
   assert "get the file anew" in message_of(lambda: read(path))
 
 
+def table(path, **columns):
+  pq.write_table(pa.table(columns), path)
+  return str(path)
+
+
+def test_a_column_that_is_not_utf_8_is_told_with_its_row(tmp_path):
+  good = [b"1?"] * 1500  # More than are in memory at once.
+  text = unchecked(*good, b"\xff?", b"2?")
+  answer = pa.array(["1"] * 1502)
+  path = table(tmp_path / "a.parquet", question=text, answer=answer)
+  rows = sources.read(path, columns=COLUMNS)
+  told = message_of(lambda: list(rows))
+  assert told.startswith(f"{path}, row 1500: 'question' is not UTF-8")
+  assert "anew" in told and "cut short" not in told
+  gold = pa.StructArray.from_arrays([unchecked(b"1", b"\xff")], ["gold"])
+  two = pa.array(["1?", "2?"])
+  path = table(tmp_path / "b.parquet", question=two, answer=gold)
+  columns = COLUMNS | dict(answer="answer.gold")
+  told = message_of(lambda: read(path, columns=columns))
+  assert f"{path}, row 1: 'answer.gold' is not UTF-8" in told
+
+
+def test_a_date_that_is_out_of_range_is_told_with_its_row(tmp_path):
+  dates = pa.array([0, 2**62], pa.timestamp("us"))
+  two = pa.array(["1?", "2?"])
+  path = table(tmp_path / "a.parquet", question=two, answer=two, when=dates)
+  columns = COLUMNS | dict(id="when")
+  told = message_of(lambda: read(path, columns=columns | dict(answer="when")))
+  assert f"{path}, row 0: the answer" in told
+  dates = pa.array([None, 2**62], pa.timestamp("us"))
+  path = table(tmp_path / "b.parquet", question=two, answer=two, when=dates)
+  told = message_of(
+    lambda: read(path, columns=COLUMNS | dict(id="answer|when"))
+  )
+  assert f"{path}, row 1: 'when' holds a timestamp[us] that cannot" in told
+
+
+def test_what_columns_hold_that_are_not_named_does_no_harm(tmp_path):
+  info = pa.StructArray.from_arrays(
+    [pa.array(["1", "2"]), unchecked(b"\xff", b"\xff")], ["gold", "note"]
+  )
+  columns = {
+    "the.question": pa.array(["1?", "2?"]),
+    "info": info,
+    "bad": unchecked(b"\xff", b"\xff"),
+    "when": pa.array([2**62] * 2, pa.timestamp("us")),
+    "nano": pa.array([1] * 2, pa.timestamp("ns")),
+  }
+  path = table(tmp_path / "a.parquet", **columns)
+  both = "none+info.gold|info.gold+the.question"
+  given = dict(prompt="problem|the.question", answer="gold|info.gold")
+  found = read(path, columns=given)
+  assert [(row.question, row.answer) for row in found] == [
+    ("1?", "1"),
+    ("2?", "2"),
+  ]
+  found = read(path, columns=given | dict(answer=both), reference="json")
+  assert [row.answer for row in found] == ['["1", "1?"]', '["2", "2?"]']
+  # They are named all the same where another is missing.
+  told = message_of(lambda: read(path, columns=given | dict(answer="gold")))
+  assert f"{path}, row 0: nothing under 'gold'" in told
+  assert "['the.question', 'info.gold', 'info.note', 'bad', 'when'," in told
+
+
 def test_a_line_that_is_not_utf_8_is_told(tmp_path):
   good = json.dumps(dict(question="1?", answer="1")).encode()
   (tmp_path / "a.jsonl").write_bytes(good + b"\n" + b'{"question": "\xff"}\n')
@@ -175,12 +239,28 @@ def test_a_line_that_is_not_utf_8_is_told(tmp_path):
     ),
     ('{"question": "1?", "answer": ["1"]}', "must be text or a number"),
     ('{"question": "1?", "answer": true}', "the answer True must be"),
+    ('{"question": "1?", "answer": NaN}', "the answer nan must be finite"),
+    ('{"question": "1?", "answer": -Infinity}', "answer -inf must be finite"),
   ],
 )
 def test_a_line_that_is_no_problem_is_told(line, message, tmp_path):
   (tmp_path / "a.jsonl").write_text(line + "\n")
   told = message_of(lambda: read(tmp_path / "a.jsonl", columns=COLUMNS))
   assert "a.jsonl, line 1: " in told and message in told
+
+
+def test_a_reference_that_is_no_finite_number_is_told(tmp_path):
+  path = table(
+    tmp_path / "a.parquet",
+    question=pa.array(["1?", "2?"]),
+    answer=pa.array([1.0, float("nan")]),
+  )
+  told = message_of(lambda: read(path, columns=COLUMNS))
+  assert f"{path}, row 1: the answer nan must be finite" in told
+  rows = [dict(question="1?", answer=[float("inf")])]
+  path = jsonl(tmp_path / "b.jsonl", rows)
+  told = message_of(lambda: read(path, columns=COLUMNS, reference="json"))
+  assert f"{path}, line 1: the answer [inf] cannot be written as JSON" in told
 
 
 def test_a_missing_field_names_those_that_are_there(tmp_path):

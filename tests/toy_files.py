@@ -32,6 +32,11 @@ def parquet(path, rows, **options):
   return str(path)
 
 
+def unchecked(*texts):
+  """A column of text that holds these bytes, UTF-8 or not."""
+  return pa.array(texts, pa.binary()).view(pa.utf8())
+
+
 def jsonl(path, rows):
   path.write_text("".join(json.dumps(row) + "\n" for row in rows))
   return str(path)

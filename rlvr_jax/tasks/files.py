@@ -1,24 +1,17 @@
 """The task "files": problems of datasets, for a pretrained model."""
 
-import collections
 import functools
-import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 
 from absl import logging
 
-from rlvr_jax.tasks import chat, filters, overlap, sources
+from rlvr_jax.tasks import chat, filters, selection, sources
 from rlvr_jax.tasks.base import Problem, Task
 from rlvr_jax.tasks.files_options import FilesOptions
 from rlvr_jax.tasks.order import Part
 from rlvr_jax.tasks.style import Style
 
-# Question i of reasoning-gym depends on seed + i: near seeds ask the same.
-_FAR = 2**31
-
-Keep = Callable[..., filters.Filter]
-Rows = Callable[..., Iterator[sources.Row]]
 Asked = tuple[Problem, int]  # with the tokens of its prompt
 
 
@@ -48,24 +41,24 @@ def files_task(
     ValueError: a dataset cannot be read, or nothing of it is kept.
     ImportError: reasoning-gym is not installed.
   """
-  keep = functools.partial(
-    filters.Filter,
-    render=functools.partial(render, tokenizer, options),
-    count=lambda prompt: len(tokenizer.encode(prompt)),
-    check=grading.check,
-    longest=options.max_prompt,
-    unparsable=options.unparsable,
-  )
+  keep = _keep(tokenizer, options, grading)
   rows = functools.partial(
     sources.read,
     columns=options.columns,
     reference=grading.reference,
     data_dir=data_dir,
   )
-  evaluation, held_out = _evaluation(options, keep, rows)
-  train = _train(options, keep, rows, held_out)
-  flat = [each for part in train for each in part]
-  sizes = [len(part) for part in train]
+  common = dict(keep=keep, rows=rows, seed=options.seed)
+  measured = selection.to_measure_on(options.evaluation, **common)
+  _check_left(options.evaluation, measured)
+  _log("to measure on", measured.report)
+  held_out = selection.held_out_of(measured, options.ngram)
+  learned = selection.to_learn_from(options.train, held_out=held_out, **common)
+  _check_left(options.train, learned)
+  _log("to learn from", learned.report)
+  evaluation = [_asked(kept) for part in measured.parts for kept in part]
+  flat = [_asked(kept) for part in learned.parts for kept in part]
+  sizes = [len(part) for part in learned.parts]
   return Task(
     name="files",
     train=_numbered(flat),
@@ -80,53 +73,43 @@ def files_task(
   )
 
 
-def render(
-  tokenizer: chat.ChatTokenizer, options: FilesOptions, row: sources.Row
-) -> str:
-  """Returns the prompt of a row, with instruction, system message, template."""
-  return tokenizer.render(
-    chat.instructed(row.messages, options.instruction),
-    system=options.system or None,
+def _keep(
+  tokenizer: chat.ChatTokenizer, options: FilesOptions, grading: Style
+) -> selection.Keep:
+  write = functools.partial(
+    render,
+    tokenizer,
+    instruction=options.instruction,
+    system=options.system,
     thinking=options.thinking,
     template=options.template,
   )
+  return functools.partial(
+    filters.Filter,
+    render=write,
+    count=lambda prompt: len(tokenizer.encode(prompt)),
+    check=grading.check,
+    longest=options.max_prompt,
+    unparsable=options.unparsable,
+  )
 
 
-def _evaluation(
-  options: FilesOptions, keep: Keep, rows: Rows
-) -> tuple[list[Asked], overlap.HeldOut]:
-  """The problems to measure on, and what they say."""
-  report = filters.Report()
-  filtered = keep(report, by_source=True)
-  found, questions = [], collections.defaultdict(list)
-  for spec in options.evaluation:
-    before = len(found)
-    for kept in filtered(rows(spec, seed=options.seed + _FAR)):
-      questions[kept.row.source].append(kept.row.question)
-      found.append(_asked(kept))
-    _check_left(spec, len(found) - before, report)
-  _log("to measure on", report)
-  return found, overlap.HeldOut(questions, options.ngram)
-
-
-def _train(
-  options: FilesOptions, keep: Keep, rows: Rows, held_out: overlap.HeldOut
-) -> list[list[Asked]]:
-  """The problems to learn from, by dataset."""
-  report = filters.Report()
-  filtered, apart = keep(report), filters.Apart(held_out, report)
-  parts, number = [], itertools.count()
-  for spec in options.train:
-    parts.append([])
-    for kept in filtered(rows(spec, seed=options.seed)):
-      apart.note(next(number), kept.row)
-      parts[-1].append(_asked(kept))
-  out, number = apart.found(), itertools.count()
-  parts = [[p for p in part if next(number) not in out] for part in parts]
-  for spec, part in zip(options.train, parts):
-    _check_left(spec, len(part), report)
-  _log("to learn from", report)
-  return parts
+def render(
+  tokenizer: chat.ChatTokenizer,
+  row: sources.Row,
+  *,
+  instruction: str,
+  system: str,
+  thinking: bool | None,
+  template: str,
+) -> str:
+  """Returns the prompt of a row; for the options see `FilesOptions`."""
+  return tokenizer.render(
+    chat.instructed(row.messages, instruction),
+    system=system or None,
+    thinking=thinking,
+    template=template,
+  )
 
 
 def _log(purpose: str, report: filters.Report) -> None:
@@ -134,12 +117,13 @@ def _log(purpose: str, report: filters.Report) -> None:
   logging.log(level, "problems %s:\n%s", purpose, report)
 
 
-def _check_left(spec: str, count: int, report: filters.Report) -> None:
-  if not count:
-    raise ValueError(
-      f"Nothing is left of {spec!r}; leave it out, or change the options that "
-      f"drop its rows:\n{report}"
-    )
+def _check_left(specs: Sequence[str], found: selection.Found) -> None:
+  for spec, part in zip(specs, found.parts, strict=True):
+    if not part:
+      raise ValueError(
+        f"Nothing is left of {spec!r}; leave it out, or change the options "
+        f"that drop its rows:\n{found.report}"
+      )
 
 
 def _asked(kept: filters.Kept) -> Asked:

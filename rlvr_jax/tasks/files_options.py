@@ -28,8 +28,9 @@ class FilesOptions:
     thinking: turns the model's thinking on or off; None leaves it.
     template: "chat" for the tokenizer's own, "plain" for the bare text.
     max_prompt: tokens; longer prompts are dropped, 0 drops none.
-    ngram: words; problems that share a run of so many with the evaluation are
-      dropped from training. 0 looks for none.
+    ngram: words; problems that share a good part of a question of the
+      evaluation, in runs of so many, are dropped from training, see
+      docs/data.md. 0 looks for none.
     unparsable: "error" or "drop": what to do with a reference answer that the
       verifier cannot read.
     style: how responses are graded, see docs/data.md: "math" wants answers

@@ -152,7 +152,7 @@ class Filter:
       told: what is wrong with its reference answer.
       ids: what the questions before it said, by id.
     """
-    if not row.question.strip():
+    if not row.messages[-1]["content"].strip():
       return EMPTY, repr(row.question)
     question = _digest(row.question)
     _check_id(row, ids.setdefault((row.source, row.id), question) == question)
@@ -214,13 +214,11 @@ class Apart:
 
   def found(self) -> set[int]:
     """Reports the rows that are in the evaluation; returns their numbers."""
-    telling = overlap.telling(runs for _, _, runs in self._suspects)
+    held = self._held_out.held_by([runs for _, _, runs in self._suspects])
     numbers = set()
-    for number, row, runs in self._suspects:
-      shared = min(runs & telling, default=())
-      if shared or self._held_out.has(row.question):
+    for (number, row, _), words in zip(self._suspects, held, strict=True):
+      if words or self._held_out.has(row.question):
         self._report.kept[row.source] -= 1
-        detail = f"... {' '.join(shared)} ..." if shared else ""
-        self._report.drop(row, HELD_OUT, detail)
+        self._report.drop(row, HELD_OUT, words and f"holds {words:.120}")
         numbers.add(number)
     return numbers

@@ -4,7 +4,7 @@ import contextlib
 import json
 import pathlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from rlvr_jax.tasks import gym
 
 Record = Mapping[str, object]
 
+_PARQUET, _JSONL = ".parquet", ".jsonl"
 _TFDS, _GYM = "tfds:", "gym:"
 _TFDS_FORM = re.compile(r"tfds:[^:]+(:[0-9.]+)?/[^/:]+")
 _GYM_FORM = re.compile(r"gym:[^:]+(:[1-9][0-9]*)?")
@@ -30,7 +31,12 @@ class Records(NamedTuple):
   rows: Iterator[tuple[str, Record]]  # where it stands, for messages; the row
 
 
-def read(spec: str, data_dir: str | None = None, seed: int = 0) -> Records:
+def read(
+  spec: str,
+  data_dir: str | None = None,
+  seed: int = 0,
+  wanted: Collection[str] | None = None,
+) -> Records:
   """Opens a dataset.
 
   Args:
@@ -40,6 +46,8 @@ def read(spec: str, data_dir: str | None = None, seed: int = 0) -> Records:
       reasoning-gym, 1000 if no size is given.
     data_dir: where TFDS keeps datasets; None is its own default.
     seed: of reasoning-gym.
+    wanted: the fields that are needed, nested ones with dots; None for all.
+      What a file has besides may be missing from its rows.
 
   Returns:
     The name and the rows. Files are read as the rows are asked for.
@@ -55,7 +63,9 @@ def read(spec: str, data_dir: str | None = None, seed: int = 0) -> Records:
   if spec.startswith(_GYM):
     return _gym(spec, seed)
   path = pathlib.Path(spec)
-  return Records(path.stem, _READERS[path.suffix](path))
+  if path.suffix == _PARQUET:
+    return Records(path.stem, _parquet(path, wanted))
+  return Records(path.stem, _jsonl(path))
 
 
 def check(spec: str) -> None:
@@ -69,7 +79,7 @@ def check(spec: str) -> None:
   elif spec.startswith(_GYM):
     allowed = _GYM_FORM.fullmatch(spec)
   else:
-    allowed = pathlib.Path(spec).suffix in _READERS
+    allowed = pathlib.Path(spec).suffix in (_PARQUET, _JSONL)
   if not allowed:
     raise ValueError(
       f"{spec!r} is no dataset; allowed are files that end in .parquet or "
@@ -79,18 +89,75 @@ def check(spec: str) -> None:
     raise ValueError(f"There is no file {spec!r}; check the path.")
 
 
-def _parquet(path: pathlib.Path) -> Iterator[tuple[str, Record]]:
-  number = 0
+def fields(spec: str, record: Record) -> list[str]:
+  """Returns the fields that a row could be asked for, nested ones with dots.
+
+  Args:
+    spec: of `read`.
+    record: a row of it, perhaps without the fields that were not wanted.
+
+  Returns:
+    Their names, also of those that hold nothing.
+  """
+  if not spec.startswith((_TFDS, _GYM)) and spec.endswith(_PARQUET):
+    record = {field.name: _children(field) for field in pq.read_schema(spec)}
+  names = []
+  for name, value in record.items():
+    nested = value if isinstance(value, dict) else {}
+    names += [f"{name}.{inner}" for inner in nested] or [name]
+  return names
+
+
+def _children(field: pa.Field) -> Record | None:
+  if not pa.types.is_struct(field.type):
+    return None
+  return {child.name: None for child in field.type}
+
+
+def _parquet(
+  path: pathlib.Path, wanted: Collection[str] | None
+) -> Iterator[tuple[str, Record]]:
+  row = 0
   try:
     with pq.ParquetFile(path) as file:
-      for batch in file.iter_batches(_BATCH):
-        for record in batch.to_pylist():
-          yield f"{path}, row {number}", record
-          number += 1
+      columns = None if wanted is None else list(wanted)
+      for batch in file.iter_batches(_BATCH, columns=columns):
+        places = [f"{path}, row {row + i}" for i in range(len(batch))]
+        yield from zip(places, _unpacked(batch, places), strict=True)
+        row += len(batch)
   except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
     raise ValueError(
-      f"{path}: cannot be read as parquet after {number} rows ({error}); it "
-      "may be cut short: get the file anew."
+      f"{path}: cannot be read as parquet ({error}); it may be cut short: get "
+      "the file anew."
+    ) from error
+
+
+def _unpacked(batch: pa.RecordBatch, places: list[str]) -> Iterable[Record]:
+  try:
+    return batch.to_pylist()
+  except (ValueError, OverflowError):  # Again, one by one, to tell of which.
+    columns = dict(zip(batch.schema.names, batch.columns))
+    return (
+      {name: _value(place, name, c[i]) for name, c in columns.items()}
+      for i, place in enumerate(places)
+    )
+
+
+def _value(place: str, name: str, scalar: pa.Scalar) -> object:
+  if isinstance(scalar, pa.StructScalar) and scalar.is_valid:
+    inner = scalar.items()
+    return {key: _value(place, f"{name}.{key}", v) for key, v in inner}
+  try:
+    return scalar.as_py()
+  except UnicodeDecodeError as error:
+    raise ValueError(
+      f"{place}: {name!r} is not UTF-8 ({error}); write the file anew with its "
+      "text converted."
+    ) from error
+  except (ValueError, OverflowError) as error:
+    raise ValueError(
+      f"{place}: {name!r} holds a {scalar.type} that cannot be read ({error}); "
+      "write the file anew with text or numbers there."
     ) from error
 
 
@@ -166,6 +233,3 @@ def _gym_record(question: Record, where: Record) -> Record:
   answer = question["answer"]
   entry = where | dict(answer=answer)
   return dict(prompt=question["question"], answer=answer, entry=entry)
-
-
-_READERS = {".parquet": _parquet, ".jsonl": _jsonl}

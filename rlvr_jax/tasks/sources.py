@@ -1,6 +1,8 @@
 """Rows of datasets in one form: a conversation and its reference answer."""
 
 import json
+import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple
 
@@ -94,26 +96,33 @@ def read(
     ValueError: the dataset or one of its rows cannot be read, or has no rows.
     ImportError: reasoning-gym is not installed.
   """
-  found = records.read(spec, data_dir, seed)
   gym = spec.startswith("gym:")
   given = {} if gym else dict(columns or {})
   names = _GYM[reference] if gym else columns_of(given)
+  found = records.read(spec, data_dir, seed, _wanted(names))
   number = -1
   for number, (place, record) in enumerate(found.rows):
     known = dict(source=found.name, id=str(number))
     known = {k: v for k, v in known.items() if k not in given}
-    yield _row(place, record, names, known, reference != "text")
+    values = _values(spec, place, record, names, known)
+    yield _row(place, values, reference != "text")
   if number < 0:
     raise ValueError(f"{spec!r} has no rows; leave it out.")
 
 
-def _row(
+def _wanted(columns: Columns) -> list[str]:
+  """The names that stand in those of the columns, one by one."""
+  return [part for names in columns for part in re.split(r"[|+]", names)]
+
+
+def _values(
+  spec: str,
   place: str,
   record: records.Record,
   columns: Columns,
   known: dict[str, str],
-  structured: bool,
-) -> Row:
+) -> dict[str, object]:
+  """What a row has, or else is known of it, by field of `Columns`."""
   values = {}
   for field, name in columns._asdict().items():
     value = _first(record, name)
@@ -121,10 +130,15 @@ def _row(
       value = known.get(field, _MISSING)
     if value is _MISSING:
       raise ValueError(
-        f"{place}: nothing under {name!r}; it has {_names(record)}. Say where "
-        f'the {field} is: columns=dict({field}="...").'
+        f"{place}: nothing under {name!r}; it has "
+        f"{records.fields(spec, record)}. Say where the {field} is: "
+        f'columns=dict({field}="...").'
       )
     values[field] = value
+  return values
+
+
+def _row(place: str, values: dict[str, object], structured: bool) -> Row:
   if structured and isinstance(values["answer"], list | dict):
     values["answer"] = _json(place, values["answer"])
   messages = _messages(place, values.pop("prompt"))
@@ -148,15 +162,6 @@ def _at(record: records.Record, name: str) -> object:
     for part in name.split("."):
       value = value.get(part) if isinstance(value, dict) else None
   return value
-
-
-def _names(record: records.Record) -> list[str]:
-  """The fields of a record, nested ones with dots."""
-  names = []
-  for name, value in record.items():
-    nested = value if isinstance(value, dict) else {}
-    names += [f"{name}.{inner}" for inner in nested] or [name]
-  return names
 
 
 def _messages(place: str, prompt: object) -> tuple[chat.Message, ...]:
@@ -190,12 +195,17 @@ def _text(place: str, field: str, value: object) -> str:
     raise ValueError(
       f"{place}: the {field} {value!r:.80} must be text or a number."
     )
+  if isinstance(value, float) and not math.isfinite(value):
+    raise ValueError(
+      f"{place}: the {field} {value!r} must be finite; mend the row or leave "
+      "it out."
+    )
   return _encodable(place, str(value))
 
 
 def _json(place: str, value: object) -> str:
   try:
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
   except (TypeError, ValueError) as error:
     raise ValueError(
       f"{place}: the answer {value!r:.80} cannot be written as JSON ({error}); "
