@@ -41,8 +41,8 @@ def overlong_shaping(
     A LossTransform named "overlong_shaping".
 
   Raises:
-    ValueError: a parameter out of its range; with the length of the responses,
-      when a state is made, that buffer > L, or that none is ever punished.
+    ValueError: a parameter out of its range; as soon as the length of responses
+      is known, that buffer > L, or that none of them is ever punished.
 
   Metrics:
     overlong_shaping/punished_fraction: share of the responses with counted
@@ -78,8 +78,7 @@ def overlong_shaping(
   if max_length:
     check_buffer(max_length)
 
-  def init(example):
-    longest = example.mask.shape[1]
+  def limit_of(longest):
     limit = max_length or longest
     check_buffer(limit)
     begin = limit - buffer + 1 if mode == "soft" else limit
@@ -89,11 +88,11 @@ def overlong_shaping(
         f"{begin} tokens and more lose reward or stop counting, but none is "
         f"longer than {longest}; leave max_length at 0, or lower it."
       )
-    return ()
+    return limit
 
   def prepare(batch, state, context):
     del context
-    limit = max_length or batch.mask.shape[1]
+    limit = limit_of(batch.mask.shape[1])
     length = reduce.row_length(batch.mask)
     live = (batch.group >= 0) & (length > 0)
     share = lambda rows: reduce.masked_mean(rows.astype(jnp.float32), live)
@@ -114,4 +113,4 @@ def overlong_shaping(
       reward=batch.reward - punishment, metrics=batch.metrics | metrics
     ), state
 
-  return LossTransform("overlong_shaping", init, prepare=prepare)
+  return LossTransform("overlong_shaping", prepare=prepare)
