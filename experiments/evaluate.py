@@ -17,10 +17,10 @@ import jax
 from absl import flags
 
 from rlvr_jax import tasks
-from rlvr_jax.evaluation import figures, page
+from rlvr_jax.evaluation import coverage, figures, page
 from rlvr_jax.evaluation.examiner import Examiner, How
 from rlvr_jax.evaluation.records import FILE, Header, Log, Record, read
-from rlvr_jax.evaluation.run import Evaluation
+from rlvr_jax.evaluation.run import Evaluation, checksum
 from rlvr_jax.models import Transformer
 from rlvr_jax.models.hf import files
 from rlvr_jax.models.mesh import make_mesh
@@ -96,22 +96,23 @@ _DECIDE = (
 )
 
 
-class Subject(NamedTuple):
-  """What is evaluated, and on what."""
+class Problems(NamedTuple):
+  """What is asked."""
 
   task: tasks.Task
+  rows: coverage.Rows
+
+
+class Subject(NamedTuple):
+  """What is evaluated."""
+
   model: Transformer
   params: PyTree
 
 
-def load(mesh: jax.sharding.Mesh) -> Subject:
-  """The model and the problems that the flags name."""
-  # Takes seconds, and showing records needs none of it.
-  from rlvr_jax.models import hf
-
-  task = tasks.load(
-    "files",
-    tokenizer=tasks.HFTokenizer(_MODEL.value),
+def load_problems() -> Problems:
+  """The problems that the flags name."""
+  options = tasks.FilesOptions(
     evaluation=tuple(_DATA.value),
     system=_SYSTEM.value,
     instruction=_INSTRUCTION.value,
@@ -122,20 +123,33 @@ def load(mesh: jax.sharding.Mesh) -> Subject:
     max_prompt=_MAX_PROMPT.value,
     unparsable=_UNPARSABLE.value,
   )
+  tokenizer = tasks.HFTokenizer(_MODEL.value)
+  style = coverage.remembering(tasks.style_of(options.style))
+  task = tasks.files_task(tokenizer, options, style)
+  return Problems(task, coverage.rows(tokenizer, options, style))
+
+
+def load_model(mesh: jax.sharding.Mesh, task: tasks.Task) -> Subject:
+  """The model that the flags name."""
+  # Takes seconds, and showing records needs none of it.
+  from rlvr_jax.models import hf
+
   dtype = _DTYPE.value
   model = hf.load(_MODEL.value, mesh=mesh, dtype=dtype, param_dtype=dtype)
   config = model.transformer.config
   hf.check_vocabulary(task.tokenizer.vocab_size, config, _MODEL.value)
   hf.check_positions(task.max_prompt_length, _MAX_RESPONSE.value, config)
-  return Subject(task, model.transformer, model.params)
+  return Subject(model.transformer, model.params)
 
 
-def header() -> Header:
+def header(problems: Problems) -> Header:
   """What an evaluation that goes on must have in common with its start."""
   return {
     "model": _MODEL.value,
     "model_checksum": files.checksum(_MODEL.value),
     "data": _DATA.value,
+    "problems_checksum": checksum(problems.task),
+    "data_rows": problems.rows,
     **{flag.name: flag.value for flag in _DECIDE},
   }
 
@@ -143,9 +157,11 @@ def header() -> Header:
 def evaluate() -> tuple[Header, list[Record]]:
   """Asks what is left to ask."""
   with command.mistakes():
-    log = Log(os.path.join(_OUT.value, FILE), header())
+    problems = load_problems()
+    log = Log(os.path.join(_OUT.value, FILE), header(problems))
     mesh = make_mesh(_MESH_DATA.value, _MESH_FSDP.value, _MESH_TENSOR.value)
-    task, model, params = load(mesh)
+    task = problems.task
+    model, params = load_model(mesh, task)
     how = How(
       samples=_SAMPLES.value,
       length=_MAX_RESPONSE.value,

@@ -1,4 +1,8 @@
-"""The program: flags, what it refuses, what it writes."""
+"""The program: flags, what it refuses, what it writes.
+
+The policy and the problems of most tests are made up; test_evaluate_files.py
+runs all of the program.
+"""
 
 import json
 
@@ -25,10 +29,10 @@ def program(monkeypatch, tmp_path):
   (tmp_path / "model").mkdir()
   (tmp_path / "model" / "model.safetensors").write_bytes(b"weights")
 
-  def load(mesh):
+  def load_model(mesh, task):
     run.asked += 1
     model = Transformer(exam.SIZES, Layout(mesh))
-    return module.Subject(exam.TASK, model, exam.params())
+    return module.Subject(model, exam.params())
 
   def run(*argv):
     flags.FLAGS.unparse_flags()
@@ -42,7 +46,9 @@ def program(monkeypatch, tmp_path):
   run.files += [f"--out={tmp_path / 'out'}"]
   run.out = tmp_path / "out"
   with runs.program("experiments.evaluate") as module:
-    monkeypatch.setattr(module, "load", load)
+    problems = module.Problems(exam.TASK, {})
+    monkeypatch.setattr(module, "load_problems", lambda: problems)
+    monkeypatch.setattr(module, "load_model", load_model)
     yield run
 
 

@@ -67,6 +67,18 @@ def test_every_part_of_the_page_is_there_in_order(written):
   assert "&#34;temperature&#34;: 0.6" in found["Settings"]
 
 
+@pytest.mark.parametrize("length", [4, 20, 35])
+def test_the_legend_of_many_data_sets_is_not_cut(tmp_path, monkeypatch, length):
+  drawn, png = [], style.png
+  monkeypatch.setattr(style, "png", lambda f: drawn.append(f) or png(f))
+  names = [f"{i}".ljust(length, "a") for i in range(7)]
+  records = [RECORDS[0]._replace(source=name) for name in names]
+  page.write(HEADER, records, (1,), tmp_path)
+  for figure in drawn:
+    for legend in figure.legends:
+      assert legend.get_window_extent().x1 <= figure.bbox.x1
+
+
 def test_what_a_model_wrote_is_text_and_nothing_else(written):
   _, text, _ = written
   assert text.count("<script>") == 1  # that which sorts the table
@@ -83,9 +95,10 @@ def test_the_page_asks_nothing_of_the_network(written):
 
 def test_the_table_has_a_line_for_each_source_and_for_all(written):
   _, text, table = written
+  table, _ = table.split("\n\n")
   lines = [line.split("|")[1].strip() for line in table.splitlines()]
   assert lines[2:] == ["aime", "<amc>", figures.MEAN, figures.ALL]
-  rows = summary.text(figures.table(RECORDS, (1, 2, 4)))
+  rows = summary.text(figures.table(RECORDS, (1, 2, 4)), {})
   assert list(rows[0])[:4] == ["source", "problems", "avg@4", "maj@4"]
   assert rows[1]["avg@4"].startswith("0.500 [0.500, 0.500]")
   # pass@2 of 2 right of 4 is 1 - 1/6.
@@ -95,14 +108,19 @@ def test_the_table_has_a_line_for_each_source_and_for_all(written):
 
 
 def test_figures_over_fewer_problems_are_named(written):
-  _, text, _ = written
+  _, text, table = written
   told = re.findall(r"<li><strong>(.*?)</strong>: (.*?);", text)
   # "dark" has no sample that is known, "once" has three.
+  most = "avg@4, maj@4, pass@2, distinct answers and answer entropy are over"
   assert told == [
-    ("aime", "pass@2 is over 4 of 5 problems"),
+    ("aime", f"{most} 4 of 5 problems"),
     ("aime", "pass@4 is over 3 of 5 problems"),
-    ("aime", "avg@4 is over 4 of 5 problems"),
+    (figures.MEAN, f"{most} 6 of 7 problems"),
+    (figures.MEAN, "pass@4 is over 5 of 7 problems"),
+    (figures.ALL, f"{most} 6 of 7 problems"),
+    (figures.ALL, "pass@4 is over 5 of 7 problems"),
   ]
+  assert all(f"- {source}: {said};" in table for source, said in told)
 
 
 def test_figures_and_table_lie_beside_the_page(written):

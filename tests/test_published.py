@@ -4,8 +4,10 @@ import importlib
 import json
 import re
 import shutil
+import sys
 
 import pytest
+from absl import flags
 
 import runs
 from configs import laptop
@@ -127,6 +129,18 @@ def trained(name, workdir, changes=()):
   return config
 
 
+def exported(monkeypatch, name, workdir, out, **changes):
+  """What the command line of `experiments.export` says."""
+  argv = [f"--config=configs/{name}.py:method=clip_cov,runlocal"]
+  argv += [f"--config.{key}={value}" for key, value in changes.items()]
+  argv += [f"--workdir={workdir}", f"--out={out}"]
+  # config_flags reads it.
+  monkeypatch.setattr(sys, "argv", ["export", *argv])
+  with runs.program("experiments.export") as program:
+    flags.FLAGS(sys.argv)
+    program.main()
+
+
 def learned(workdir):
   """Some answers are right and the policy moves, at a finite loss."""
   found = lines(workdir)
@@ -139,14 +153,16 @@ def learned(workdir):
 
 
 def test_a_laptop_s_run_with_adapters_on_a_mesh_is_exported_and_opens(
-  tmp_path, quick_compile
+  tmp_path, quick_compile, monkeypatch, capsys
 ):
   workdir, base = tmp_path / "run", tmp_path / "base"
   shutil.copytree(laptop.model("qwen2"), base)
   changes = {"model.folder": str(base), "model.lora.rank": 4} | SHORT
   config = trained(NAMES[0], workdir, changes)
   assert len(learned(workdir)) == config.steps
-  assert export.export(config, workdir, tmp_path / "out") == config.steps
+  exported(monkeypatch, NAMES[0], workdir, tmp_path / "out", **changes)
+  said = f"{tmp_path / 'out'} holds the policy after step {config.steps}\n"
+  assert capsys.readouterr().out.endswith(said)
   before = hf.load(config.model.folder).params["blocks"]["up"]
   after = hf.load(tmp_path / "out").params["blocks"]["up"]
   assert before.shape == after.shape and bool((before != after).any())

@@ -1,9 +1,11 @@
 """Evaluation figures from several sampled answers per problem.
 
 Every figure is one value per problem (float64[Q]); `bootstrap_interval` tells
-how far their mean can be trusted. An answer is the text that the verifier
-extracted in normal form, so equal answers are equal strings; `None` means that
-no answer was found. Q problems, n samples each; n may differ between problems.
+how far their mean can be trusted. Answers are one if they are the same text:
+their normal form, which numbers share however they are written; formulas may be
+equal and have several (`evaluation.classes` makes one of those that are right).
+`None` means that no answer was found. Q problems, n samples each; n may differ
+between problems.
 """
 
 from collections import Counter

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from rlvr_jax.evaluation import figures
 from rlvr_jax.evaluation.figures import Row
@@ -104,8 +104,13 @@ def _pass_curves(table: dict[str, Row], colours: Colours) -> Figure:
   axes.set_xlabel("k", loc="right")
   axes.set_ylim(0, 1.02)
   names = {style.plain(s): c for s, c in lines.items()}
-  style.legend(figure, names, columns=2 * COLUMNS if len(colours) > 1 else 0)
+  style.legend(figure, names, _columns(names) if len(colours) > 1 else 0)
   return figure
+
+
+def _columns(names: Colours) -> int:
+  """Columns of a legend beneath a figure of full width."""
+  return max(1, min(2 * COLUMNS, 140 // (max(map(len, names)) + 5)))
 
 
 Draw = Callable[[Axes, Sequence[Record], str], None]
@@ -165,3 +170,4 @@ def _lengths(axes: Axes, records: Sequence[Record]) -> None:
     shares = counts / max(1, len(its))
     axes.stairs(shares, bins, color=colour, lw=1.4)
     axes.stairs(shares, bins, color=colour, fill=True, alpha=0.2)
+  axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))

@@ -4,11 +4,12 @@ Samples that the verifier could not tell are left out of everything that
 concerns answers: a problem then has fewer samples n. Where n = 0 it has no
 such figure, and where n < k no pass@k: it is left out of that mean, and every
 mean says over how many problems it is. Length, truncation and entropy do not
-ask the verifier and are over all samples.
+ask the verifier and are over all samples. Answers are one if they are the same
+text; `classes.one_right` sees to those that are right.
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -44,6 +45,20 @@ def samples(records: Sequence[Record]) -> int:
   if not records:
     raise ValueError("there are no records; evaluate at least one problem.")
   return len(records[0].right)
+
+
+def check_sources(names: Iterable[str]) -> None:
+  """Raises if a row of the table would have the name of a data set.
+
+  Raises:
+    ValueError: a data set is called `ALL` or `MEAN`.
+  """
+  taken = sorted({ALL, MEAN}.intersection(names))
+  if taken:
+    raise ValueError(
+      f"a data set is called {taken[0]!r}, as a row over several is; call it "
+      "otherwise in its file, or name another column: --columns=source=COLUMN."
+    )
 
 
 def default_ks(count: int) -> tuple[int, ...]:
@@ -109,10 +124,12 @@ def table(
     which every problem does.
 
   Raises:
-    ValueError: no records, or a k outside [1, n].
+    ValueError: no records, a k outside [1, n], or a source that is called `ALL`
+      or `MEAN`.
   """
   values = per_problem(records, ks)
   sources = np.array([r.source for r in records])
+  check_sources(sources.tolist())
   parts = {
     source: {name: v[sources == source] for name, v in values.items()}
     for source in dict.fromkeys(sources.tolist())

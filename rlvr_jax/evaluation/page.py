@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import tabulate
 
-from rlvr_jax.evaluation import figures, notable, summary
+from rlvr_jax.evaluation import classes, figures, left_out, notable, summary
 from rlvr_jax.evaluation.charts import charts
+from rlvr_jax.evaluation.coverage import Rows
 from rlvr_jax.evaluation.figures import Row
 from rlvr_jax.evaluation.records import Header, Record
 from rlvr_jax.report import style, template
@@ -25,23 +26,28 @@ def write(
   text: nothing that a model wrote is run or rendered.
 
   Args:
-    header: settings, shown on the page; its "model" names it.
+    header: settings, shown on the page. Its "model" names it; by its "style"
+      right answers are one or not, see `classes.one_right`; its "data_rows",
+      of `coverage.rows`, tell which problems were not asked.
     records: at least one.
     ks: of pass@k, at most the samples of a problem.
     folder: where to write; made when missing.
 
   Returns:
-    Path of the page, and the table as Markdown.
+    Path of the page, and the tables as Markdown.
 
   Raises:
-    ValueError: no records, or a k above their samples.
+    ValueError: no records, a k above their samples, or a source that has the
+      name of a row over several.
   """
   folder = pathlib.Path(folder)
+  rows: Rows = header.get("data_rows", {})
+  if header.get("style") in classes.EQUAL:
+    records = classes.one_right(records)
   table = figures.table(records, ks)
-  rows = summary.text(table)
-  markdown = tabulate.tabulate(rows, "keys", "github", disable_numparse=True)
+  markdown = _markdown(table, rows)
   page = _page(header, records, table, folder)
-  numbers = json.dumps(summary.plain(table), indent=2)
+  numbers = json.dumps(summary.plain(table, rows), indent=2)
   for name, text in (
     ("evaluation.html", page),
     ("summary.md", markdown + "\n"),
@@ -52,6 +58,20 @@ def write(
   return folder / "evaluation.html", markdown
 
 
+def _markdown(table: dict[str, Row], rows: Rows) -> str:
+  """What is on the page above the figures, and the rows of the data."""
+  write = lambda lines: tabulate.tabulate(
+    lines, "keys", "github", disable_numparse=True
+  )
+  notes = left_out.notes(table, rows)
+  parts = [
+    write(summary.text(table, rows)),
+    "\n".join(f"- {source}: {text}" for source, text in notes),
+    write(summary.read(rows)),
+  ]
+  return "\n\n".join(filter(None, parts))
+
+
 def _page(
   header: Header,
   records: Sequence[Record],
@@ -60,6 +80,7 @@ def _page(
 ) -> str:
   colours = style.colours(record.source for record in records)
   plots = charts(records, table, colours)
+  rows: Rows = header.get("data_rows", {})
   (folder / "figures").mkdir(parents=True, exist_ok=True)
   for plot in plots:
     (folder / "figures" / f"{plot.name}.png").write_bytes(plot.png)
@@ -71,22 +92,11 @@ def _page(
     samples=len(records[0].right),
     problems=len(records),
     kept=any(record.texts for record in records),
-    table=summary.text(table),
-    short=_short(table),
+    table=summary.text(table, rows),
+    notes=left_out.notes(table, rows),
+    read=summary.read(rows),
     colours=colours,
     plots=plots,
     hardest=notable.hardest(records),
     split=notable.most_split(records),
   )
-
-
-def _short(table: dict[str, Row]) -> list[tuple[str, str, int, int]]:
-  """Figures that are not over all problems: source, name, over how many."""
-  return [
-    (source, name, figure.problems, row["tokens"].problems)
-    for source, row in table.items()
-    if source not in (figures.ALL, figures.MEAN)
-    for name, figure in row.items()
-    if figure.problems < row["tokens"].problems
-    and (name.startswith("pass@") and name != "pass@1" or "avg@" in name)
-  ]

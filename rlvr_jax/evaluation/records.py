@@ -166,7 +166,7 @@ def _check_same(path: pathlib.Path, held: Header, header: Header) -> None:
   if told:
     raise ValueError(
       f"{path} holds an evaluation with\n" + "\n".join(told) + "\nUse another "
-      "folder, or the old values to go on with that evaluation."
+      "folder, or the old values and files to go on with that evaluation."
     )
 
 

@@ -1,5 +1,7 @@
 """One evaluation in a folder: killed at any moment, it goes on where it was."""
 
+import hashlib
+import json
 import zlib
 
 import jax
@@ -7,9 +9,19 @@ import tqdm
 
 from rlvr_jax import rng, tasks
 from rlvr_jax.evaluation import examiner as examiner_lib
+from rlvr_jax.evaluation import figures
 from rlvr_jax.evaluation.examiner import Examiner
 from rlvr_jax.evaluation.records import Log, Record
 from rlvr_jax.types import PyTree
+
+
+def checksum(task: tasks.Task) -> str:
+  """Of the evaluation split: other problems, or another order, are another."""
+  said = [
+    (*examiner_lib.named(task, problem), problem.asked, problem.answer)
+    for problem in task.evaluation
+  ]
+  return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
 
 
 class Evaluation:
@@ -20,8 +32,8 @@ class Evaluation:
     log: where records go; problems that it holds are done.
 
   Raises:
-    ValueError: two problems have one name, or the log holds one that the task
-      does not.
+    ValueError: two problems have one name, their source has that of a row of
+      the table, or the log holds one that the task does not.
   """
 
   def __init__(self, examiner: Examiner, log: Log):
@@ -75,8 +87,9 @@ class Evaluation:
 def _names(task: tasks.Task) -> dict[str, int]:
   """Places of the problems by what records call them."""
   names: dict[str, int] = {}
-  for place, problem in enumerate(task.evaluation):
-    name = "/".join(examiner_lib.named(task, problem))
+  named = [examiner_lib.named(task, problem) for problem in task.evaluation]
+  figures.check_sources(source for source, _ in named)
+  for place, name in enumerate(map("/".join, named)):
     if names.setdefault(name, place) != place:
       raise ValueError(
         f"problems {names[name]} and {place} are both called {name!r}; give "
