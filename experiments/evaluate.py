@@ -124,9 +124,10 @@ def load_problems() -> Problems:
     unparsable=_UNPARSABLE.value,
   )
   tokenizer = tasks.HFTokenizer(_MODEL.value)
-  style = coverage.remembering(tasks.style_of(options.style))
-  task = tasks.files_task(tokenizer, options, style)
-  return Problems(task, coverage.rows(tokenizer, options, style))
+  style = tasks.style_of(options.style)
+  measured = tasks.to_measure_on(tokenizer, options, style)
+  task = tasks.files_task(tokenizer, options, style, measured=measured)
+  return Problems(task, coverage.rows(measured.report))
 
 
 def load_model(mesh: jax.sharding.Mesh, task: tasks.Task) -> Subject:

@@ -153,7 +153,7 @@ def test_rows_are_counted_as_they_are_asked(tmp_path):
   options = tasks.FilesOptions(
     evaluation=(path,), max_prompt=3, unparsable="drop"
   )
-  found = coverage.rows(Words(), options, STYLE)
+  found = coverage.rows(tasks.to_measure_on(Words(), options, STYLE).report)
   assert found == {
     "toy": {
       "read": 6,
@@ -177,7 +177,8 @@ def test_a_question_that_is_dropped_is_counted_once(tmp_path):
   rows = [verl(*row, index=i) for i, row in enumerate(zip(asked, answers))]
   path = parquet(tmp_path / "toy.parquet", rows)
   options = tasks.FilesOptions(evaluation=(path,), unparsable="drop")
-  (found,) = coverage.rows(Words(), options, STYLE).values()
+  report = tasks.to_measure_on(Words(), options, STYLE).report
+  (found,) = coverage.rows(report).values()
   assert found["dropped"] == {
     UNPARSABLE: 1, "prompt without text": 2, REPEATS: 2
   }  # fmt: skip
@@ -196,23 +197,9 @@ def test_as_many_rows_are_kept_as_problems_are_asked(tmp_path, seed):
   )
   task = tasks.files_task(Words(), options, STYLE)
   kept = collections.Counter(problem.source for problem in task.evaluation)
-  found = coverage.rows(Words(), options, STYLE)
+  found = coverage.rows(tasks.to_measure_on(Words(), options, STYLE).report)
   assert kept == {source: each["kept"] for source, each in found.items()}
   assert kept["chain_sum"] < 40
-
-
-def test_a_reference_is_checked_once():
-  asked = []
-
-  def check(references):
-    asked.extend(references)
-    return [None if text == "4" else "is odd" for text in references]
-
-  style = coverage.remembering(STYLE._replace(check=check))
-  for _ in range(2):
-    assert style.check(["5", "4", "5"]) == ["is odd", None, "is odd"]
-  assert style.check(["4", "6"]) == [None, "is odd"]
-  assert asked == ["5", "4", "6"]
 
 
 @pytest.mark.parametrize("name", [figures.ALL, figures.MEAN])

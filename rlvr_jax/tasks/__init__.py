@@ -13,7 +13,7 @@ from rlvr_jax.tasks.encode import (
   prompt_width,
   prompt_widths,
 )
-from rlvr_jax.tasks.files import files_task
+from rlvr_jax.tasks.files import files_task, to_measure_on
 from rlvr_jax.tasks.files_options import FilesOptions
 from rlvr_jax.tasks.filters import Report
 from rlvr_jax.tasks.grading import Graded, check_known, grade
@@ -55,6 +55,7 @@ __all__ = [
   "split_task",
   "style_of",
   "sum_task",
+  "to_measure_on",
 ]
 
 _TASKS = {"split": split_task, "sum": sum_task}

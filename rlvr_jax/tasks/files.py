@@ -20,6 +20,7 @@ def files_task(
   options: FilesOptions,
   grading: Style,
   data_dir: str | os.PathLike[str] | None = None,
+  measured: selection.Found | None = None,
 ) -> Task:
   """Returns the problems of datasets as a task.
 
@@ -31,6 +32,7 @@ def files_task(
     options: of the task.
     grading: of answers.
     data_dir: where TFDS keeps datasets; None is its own default.
+    measured: what `to_measure_on` returned, for who wants its report too.
 
   Returns:
     The task, its prompts rendered. Every problem has the name of its dataset
@@ -41,17 +43,9 @@ def files_task(
     ValueError: a dataset cannot be read, or nothing of it is kept.
     ImportError: reasoning-gym is not installed.
   """
-  keep = _keep(tokenizer, options, grading)
-  rows = functools.partial(
-    sources.read,
-    columns=options.columns,
-    reference=grading.reference,
-    data_dir=data_dir,
-  )
-  common = dict(keep=keep, rows=rows, seed=options.seed)
-  measured = selection.to_measure_on(options.evaluation, **common)
-  _check_left(options.evaluation, measured)
-  _log("to measure on", measured.report)
+  common = _common(tokenizer, options, grading, data_dir)
+  if measured is None:
+    measured = to_measure_on(tokenizer, options, grading, data_dir)
   held_out = selection.held_out_of(measured, options.ngram)
   learned = selection.to_learn_from(options.train, held_out=held_out, **common)
   _check_left(options.train, learned)
@@ -71,6 +65,40 @@ def files_task(
     max_response_length=0,
     mixture=tuple(map(Part, sizes, options.train_weights)),
   )
+
+
+def to_measure_on(
+  tokenizer: chat.ChatTokenizer,
+  options: FilesOptions,
+  grading: Style,
+  data_dir: str | os.PathLike[str] | None = None,
+) -> selection.Found:
+  """Returns what is kept of the datasets to measure on, and what is not.
+
+  Args and errors are those of `files_task`.
+  """
+  common = _common(tokenizer, options, grading, data_dir)
+  measured = selection.to_measure_on(options.evaluation, **common)
+  _check_left(options.evaluation, measured)
+  _log("to measure on", measured.report)
+  return measured
+
+
+def _common(
+  tokenizer: chat.ChatTokenizer,
+  options: FilesOptions,
+  grading: Style,
+  data_dir: str | os.PathLike[str] | None,
+) -> dict[str, object]:
+  """What both kinds of datasets are read and kept by."""
+  rows = functools.partial(
+    sources.read,
+    columns=options.columns,
+    reference=grading.reference,
+    data_dir=data_dir,
+  )
+  keep = _keep(tokenizer, options, grading)
+  return dict(keep=keep, rows=rows, seed=options.seed)
 
 
 def _keep(

@@ -105,6 +105,7 @@ class Filter:
     self._check, self._longest = check, longest
     self._unparsable, self._by_source = unparsable, by_source
     self._seen: dict[tuple[str, bytes], tuple[str, str]] = {}
+    self._unread: dict[tuple[str, bytes], str] = {}
 
   def __call__(self, rows: Iterable[Row]) -> Iterator[Kept]:
     """Yields what is kept of the rows of one dataset, in their order.
@@ -161,9 +162,12 @@ class Filter:
         f"{row.place}: the reference answer {row.answer!r:.80} cannot be "
         f'parsed ({told}); mend it, or drop such rows with unparsable="drop".'
       )
-    if told is not None:
-      return UNPARSABLE, f"{row.answer!r:.80} {told}"
     key = (row.source if self._by_source else "", question)
+    if told is not None:
+      first = self._unread.setdefault(key, row.place)
+      if first != row.place:
+        return REPEATED, f"that of {first}"
+      return UNPARSABLE, f"{row.answer!r:.80} {told}"
     first = self._seen.get(key)
     if first is None:
       self._seen[key] = row.answer, row.place
