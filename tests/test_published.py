@@ -90,11 +90,19 @@ def test_slices_divide_the_rows_of_an_update_on_eight_devices(name):
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
-def test_every_method_is_built_with_the_rows_of_the_hardware(name):
+def test_methods_with_draws_of_their_own_are_built_for_the_hardware(
+  name, tmp_path
+):
   small = of(name, "runlocal")
-  for method in methods.CATALOGUE:
+  folder = shutil.copytree(small.model.folder, tmp_path / "model")
+  sizes = json.loads((folder / "config.json").read_text())
+  sizes["max_position_embeddings"] = 16_384  # as the large ones have
+  (folder / "config.json").write_text(json.dumps(sizes))
+  drawing = [line.name for line in methods.table() if "plan" in line.hooks]
+  assert "aepo" in drawing
+  for method in ("grpo", *drawing):
     c = of(name, f"method={method}")
-    c.model.folder, c.task.options = small.model.folder, small.task.options
+    c.model.folder, c.task.options = str(folder), small.task.options
     c.mesh = dict(data=8 // c.mesh.fsdp, fsdp=c.mesh.fsdp, tensor=1)
     config_lib.check(c)
     build(c)
