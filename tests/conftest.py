@@ -55,6 +55,19 @@ def pytest_generate_tests(metafunc):
     metafunc.parametrize("golden_file", files, ids=[f.stem for f in files])
 
 
+# Files whose tests take long and share little: any worker may have any test.
+_SPREAD = ("test_golden", "test_methods", "test_published", "test_recipes")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+  """The tests of a file share what they compile: they run in one worker."""
+  for item in items:
+    alone = item.path.stem in _SPREAD or item.get_closest_marker("xdist_group")
+    if not alone:
+      item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
 @pytest.fixture(autouse=True)
 def _no_traces_of_other_tests():
   chex.clear_trace_counter()

@@ -60,7 +60,7 @@ def plain():
   return moved(runs.programs(*CHAIN, tx=SGD))
 
 
-@pytest.mark.parametrize("slices", [2, 4])
+@pytest.mark.parametrize("slices", [pytest.param(2, marks=pytest.mark.long), 4])
 def test_slices_change_no_gradient_and_no_metric(plain, slices):
   params, lines = moved(runs.programs(*CHAIN, tx=SGD, slices=slices))
   assert_close(params, plain[0])
@@ -122,8 +122,8 @@ def test_logits_exist_for_one_position_in_the_sampler_and_nowhere_else():
 @pytest.mark.parametrize(
   ("devices", "shape"),
   [
-    (2, dict(data=2)),
-    (4, dict(data=2, fsdp=2)),
+    pytest.param(2, dict(data=2), marks=pytest.mark.long),
+    pytest.param(4, dict(data=2, fsdp=2), marks=pytest.mark.long),
     (8, dict(data=2, fsdp=2, tensor=2)),
   ],
 )
