@@ -25,6 +25,8 @@ import hypothesis  # noqa: E402
 import jax  # noqa: E402
 import pytest  # noqa: E402
 
+import compiled  # noqa: E402
+
 HERE = pathlib.Path(__file__).parent
 
 # Small models are made once for all workers, and nothing of the user's is read.
@@ -74,10 +76,9 @@ def _no_traces_of_other_tests():
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _no_programs_of_other_modules():
-  # A process that holds thousands of compiled programs runs out of mappings.
+def _not_too_many_programs():
   yield
-  jax.clear_caches()
+  compiled.drop()
 
 
 @pytest.fixture(scope="module")
