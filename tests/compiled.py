@@ -5,7 +5,7 @@ import pathlib
 import jax
 
 # A process may have 65,530 mappings, and every compiled program takes some.
-LIMIT = 20_000
+LIMIT = 8_000
 
 
 def drop() -> None:
