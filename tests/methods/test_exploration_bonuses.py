@@ -116,7 +116,7 @@ def test_a_state_without_scale_or_centre_in_common_is_paid_the_same():
   np.testing.assert_allclose(
     paid(dict(states=5 * states @ turn + 2), **how),
     paid(dict(states=states), **how),
-    rtol=1e-3,
+    rtol=1e-5,
   )
 
 
