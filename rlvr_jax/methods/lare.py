@@ -185,17 +185,16 @@ def lare(
     )
 
   def episodes(batch, context):
-    """The responses of this step with a group."""
-    live = batch.group >= 0
-    mask = batch.mask & live[:, None]
+    """The responses of this step that have a group and tokens."""
+    mask = batch.mask & (batch.group >= 0)[:, None]
     known = latent.of(batch, context)
     if stepwise:
       last = latent_reward.ends(context.stat(latent.mark("step")) > 0, mask)
       mask, known = last, latent_reward.means(known, mask, last)
     mean = reduce.group_mean(batch.reward, batch.group)
     returns = batch.reward - (mean if centre == "group" else 0)
-    returns = jnp.where(live, returns, 0).astype(jnp.float32)
-    return Episodes(known, mask, returns)
+    returns = jnp.where(mask.any(axis=1), returns, 0)
+    return Episodes(known, mask, returns.astype(jnp.float32))
 
   def standard(known, state):
     if not running:
