@@ -24,7 +24,6 @@ NOT_YET = frozenset(
     "entropy_production",
     "gigpo",
     "implicit_prm",
-    "lare",
     "spear",
     "vogue",
   }

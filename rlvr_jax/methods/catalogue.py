@@ -40,6 +40,7 @@ from rlvr_jax.methods.hicra import hicra
 from rlvr_jax.methods.integral_clip import integral_clip
 from rlvr_jax.methods.kl_cov import kl_cov
 from rlvr_jax.methods.kl_penalty import kl_penalty
+from rlvr_jax.methods.lare import lare
 from rlvr_jax.methods.lp_reg import lp_reg
 from rlvr_jax.methods.one_shot_rlvr import one_shot_rlvr
 from rlvr_jax.methods.open_set_tta import open_set_tta
@@ -281,6 +282,9 @@ CATALOGUE: dict[str, Entry] = {
     "reward",
     "Global and Episodic Bonuses (E3B)",
     "2306.03236",
+  ),
+  "lare": Entry(
+    lare, "advantage", "Latent Reward: credit assignment (LaRe)", "2412.11120"
   ),
   "open_set_tta": Entry(
     open_set_tta, "sampling", "Open-Set Test-Time Adaptation", "2308.06879"

@@ -30,6 +30,27 @@ ROWS = (
   Row("pear", {"missing_tag": "paper", "min_reward": -1.0}),
   Row("ettrl_ear", {}),
   Row("ettrl_ear", {"form": "clip", "bound": 0.3}, {"form": "clip"}),
+  Row("lare", {"lam": 0.7, "width": 8, "rate": 0.01}),
+  Row(
+    "lare",
+    {
+      "lam": 1.0,
+      "loss": "rrd_unbiased",
+      "subset": 3,
+      "target": "sum",
+      "centre": "none",
+      "granularity": "step",
+      "features": "logp,ref_gap,raw",
+      "size": 3,
+      "width": 8,
+      "layers": 2,
+      "rate": 0.01,
+      "weight_decay": 0.1,
+      "buffer": 1,
+      "baseline": "to_go",
+      "whiten": True,
+    },
+  ),
   # H of three rows of four is 0.81 bits, so some of both losses is there.
   Row("copo", {"slope": 2.0, "threshold": 1.0}),
   Row(
