@@ -340,6 +340,7 @@ ALLOWED = {
     "controllers",
     "contrast",
     "novelty",
+    "latent_reward",
   )
 }
 
