@@ -339,6 +339,7 @@ ALLOWED = {
     "reduce",
     "controllers",
     "contrast",
+    "implicit_reward",
   )
 }
 
