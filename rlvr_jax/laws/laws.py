@@ -128,9 +128,10 @@ def ignores_padding(subject: Subject) -> None:
     require(not changed, f"{junk} in the padding changes {changed}")
   if not _depends_on_order(subject):
     short = rows(rollout.batch, slice(-PADDING_ROWS))
-    without = run(method, rollout._replace(batch=short)).loss
+    without = run(method, rollout._replace(batch=short))
     message = f"{PADDING_ROWS} more rows of padding change the loss"
-    require_close(message, clean.loss, without, REORDERED)
+    require_close(message, clean.loss, without.loss, REORDERED)
+    _require_same_lesson(message, clean, without)
 
 
 @law
@@ -148,10 +149,7 @@ def ignores_row_order(subject: Subject) -> None:
   first, second = run(method, rollout), run(method, shuffled)
   message = "permuted rows change the loss"
   require_close(message, second.loss, first.loss, REORDERED)
-  if first.lesson is not None:
-    lessons = second.lesson.loss, first.lesson.loss
-    message = "permuted rows change the loss of the learner"
-    require_close(message, *lessons, REORDERED)
+  _require_same_lesson(message, second, first)
   for key, gradient in first.gradient.items():
     got = jnp.sort(second.gradient[key], axis=None)
     want = jnp.sort(gradient, axis=None)
@@ -237,6 +235,12 @@ LAWS: tuple[Law, ...] = (
 
 def _depends_on_order(subject):
   return subject.row_order or any(observe(part).key for part in subject.parts)
+
+
+def _require_same_lesson(message, got, want):
+  if want.lesson is not None:
+    losses = got.lesson.loss, want.lesson.loss
+    require_close(f"{message} of the learner", *losses, REORDERED)
 
 
 def _needs(part):

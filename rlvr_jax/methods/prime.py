@@ -116,8 +116,8 @@ def prime(
   Source:
     Cui et al., Process Reinforcement through Implicit Rewards, arXiv
     2502.01456; Yuan et al., Free Process Rewards without Process Labels, arXiv
-    2412.01981. Code: PRIME-RL/PRIME, verl/trainer/ppo/core_algos.py and
-    verl/workers/fsdp_workers.py; volcengine/verl, recipe/prime.
+    2412.01981. Code: PRIME-RL/PRIME, training/verl/workers/fsdp_workers.py and
+    training/verl/trainer/ppo/ray_trainer.py; volcengine/verl, recipe/prime.
     Differs from that code: the maximum is over the rollout, not one worker's
     rows; |q| of rounding, 1e-5 nats, scores 0; pi_phi takes one step per
     rollout; no prompts are sampled in place of those outside the range of
