@@ -85,7 +85,8 @@ def test_where_the_policy_is_the_reference_nothing_is_scored_at_first(plain):
   state, _ = runs.start(plain)
   ref = jax.tree.map(jnp.copy, state.params)
   _, lines = runs.step(plain, state, ref)
-  assert lines[0]["prime/log_ratio"] < 1e-6
+  assert lines[0]["prime/log_ratio"] == 0
+  assert lines[0]["prime/pair_accuracy"] == 0.5
   np.testing.assert_allclose(lines[0]["learner/loss"], np.log(2), rtol=1e-5)
 
 
@@ -260,11 +261,9 @@ def test_the_cost_counts_what_it_takes(parameters, changes, passes):
 
 
 def test_rows_that_its_slices_do_not_divide_are_refused(tmp_path):
-  c = runs.config(
-    chain=("grpo", "aepo"), task__data_dir=str(tmp_path), train__updates=16
-  )
+  c = runs.config(chain=("grpo", "aepo"), task__data_dir=str(tmp_path))
   c.aepo = dict(target_entropy=0.5, rows=8, per_prompt=4)
-  build.build(c)  # trains on 32 of 40 rows
+  build.build(c)  # 8 devices; it samples 40 rows, and trains on 32 of them
   c.chain = ("prime", "aepo")
   with pytest.raises(ValueError, match="samples 40 rows.* 16 must divide"):
     build.build(c)

@@ -12,7 +12,12 @@ Published: Eurus-2-7B: beta 0.05, the model of rewards learns at 1e-6 with
            with 4 responses in one update, policy at 5e-7, prompts up to 1024
            and responses up to 3072 tokens, no KL term. Left out: prompts
            sampled in place of those outside the range.
-Expect:    to be written.
+Expect:    on `task=sum` pass@1 rises from 0.73 to 0.88 and the training reward
+           from 0.71 to 0.96, entropy falls from 0.28 nats to 0.03. Of the rows
+           the model of rewards learns from 78 % in the first step and 5 % at
+           the end, since most groups are nearly all right by then:
+           prime/pair_accuracy stays between 0.50 and 0.57, learner/loss about
+           log 2, and what raises the reward is the outcome.
 """
 
 from ml_collections import ConfigDict

@@ -172,11 +172,11 @@ def prime(
     return value, {"prime/trained_fraction": share}
 
   def prepare(batch, state, context):
-    q = log_ratio(context.stat(SCORE), context)
     mask, reward = _counted(batch), batch.reward
+    q = log_ratio(context.stat(SCORE), context)
     # Rounding would be blown up where pi_phi is still pi_ref.
-    exact = jnp.where(jnp.abs(q) <= reduce.ROUNDING, 0.0, q)
-    score, divisor = credit.scores(exact, reward, mask)
+    q = jnp.where(jnp.abs(q) <= reduce.ROUNDING, 0.0, q)
+    score, divisor = credit.scores(q, reward, mask)
     returns = credit.returns(score, reward, mask, batch.group)
     kept = (batch.group >= 0)[:, None]
     found = jnp.where(kept, reduce.whiten(returns, mask), batch.advantages)
