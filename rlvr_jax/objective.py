@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from rlvr_jax import reduce, rng
-from rlvr_jax.transform import LossTransform, chain
+from rlvr_jax.transform import Learner, LossTransform, chain
 from rlvr_jax.types import (
   LOGP_KEY,
   Array,
@@ -279,6 +279,30 @@ def loss(
     terms = {"policy": policy, "added": added, "extra": objective.extra}
     metrics |= {f"loss/{k}": jax.lax.stop_gradient(v) for k, v in terms.items()}
     return sum(terms.values()), (state, metrics)
+
+  return loss_fn
+
+
+def learner_loss(
+  learner: Learner, draws: tuple[tuple[str, int], ...] = ()
+) -> LossFn:
+  """The loss of a chain's learner on a whole rollout.
+
+  Args:
+    learner: of `chain(...)`.
+    draws: (name, rows) of the draws as they were sampled, main draw first.
+
+  Returns:
+    What `loss` returns, but that the state is handed through.
+  """
+
+  def loss_fn(stats, batch, state, clock):
+    batch = clean(batch)
+    stats = {k: jnp.where(batch.mask, v, 0) for k, v in stats.items()}
+    key = rng.key(clock.key, rng.Purpose.LEARN, clock.step)
+    context = Context(clock.step, clock.update, key, batch, stats, draws)
+    value, metrics = learner.loss(context)
+    return value, (state, jax.lax.stop_gradient(metrics))
 
   return loss_fn
 

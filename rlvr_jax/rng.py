@@ -22,6 +22,7 @@ class Purpose(enum.IntEnum):
   SHUFFLE = 4
   UPDATE = 5
   EVALUATE = 6
+  LEARN = 7
 
 
 def key(

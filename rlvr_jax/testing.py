@@ -40,7 +40,7 @@ class Example(NamedTuple):
   """A rollout, the model it came from and its parameter sets."""
 
   batch: TokenBatch
-  params: dict[str, Array]  # f32[V, V]: policy, ref, ema, rollout
+  params: dict[str, Array]  # f32[V, V]: policy, ref, ema, reward, rollout
   model: Bigram
   draws: tuple[tuple[str, int], ...]  # (name, rows)
 
@@ -125,6 +125,7 @@ def _make(plan, prompts, length, vocabulary, needs, key):
   params = {"rollout": table} | {n: nudge() for n in ("policy", "ref", "ema")}
   batch = _rollout(next(keys), plan, prompts, length, vocabulary)
   noted = batch.replace(notes=notes(needs, batch, next(keys)))
+  params["reward"] = nudge()
   return _scored(noted, params, needs), params
 
 

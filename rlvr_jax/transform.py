@@ -6,6 +6,8 @@ order of the expression. The hooks, all optional:
   plan     before sampling: which rows the sampler shall produce
   prepare  once a step on the whole rollout, no gradient: advantages, masks
   apply    at each update on the minibatch, differentiable: weights, clips
+
+A method that learns to score responses has a `Learner` besides.
 """
 
 from collections.abc import Callable, Iterable
@@ -48,6 +50,31 @@ def keep_plan(draws: tuple[Draw, ...], state: PyTree) -> tuple[Draw, ...]:
   return draws
 
 
+class Learner(NamedTuple):
+  """A second model of the policy's kind that a method trains to score.
+
+  It is the parameter set "reward". It starts as the policy does and takes one
+  step of Adam per rollout, after the rewards are known and before `prepare`.
+  The needs that the hooks have of it, all with when="rollout", are its scores.
+
+  Attributes:
+    needs: statistics with when="update" that its loss reads.
+    loss: Context of the whole rollout, graded and not prepared, to
+      (f32[], metrics); differentiated by the statistics of "reward". It may
+      read what the transform itself needs too, but for the scores.
+    rate: learning rate.
+    max_gradient_norm: longer gradients are shortened to it.
+    first: it takes its step, then scores the rollout; False for the scores
+      from before the step, which cost no pass of their own.
+  """
+
+  needs: tuple[Need, ...]
+  loss: Callable[[Context], tuple[Array, dict[str, Array]]]
+  rate: float
+  max_gradient_norm: float = 1.0
+  first: bool = False
+
+
 class LossTransform(NamedTuple):
   """A published idea as up to three pure edits and a state.
 
@@ -59,6 +86,7 @@ class LossTransform(NamedTuple):
     plan: (draws, state) -> draws; only the first draw is the main one.
     needs: statistics the hooks read by `context.stat`.
     owns: fields it overwrites instead of accumulating into.
+    learner: a model that is trained beside the policy; one in a chain.
     parts: the members of a chain, empty for a single transform.
   """
 
@@ -72,6 +100,7 @@ class LossTransform(NamedTuple):
   needs: tuple[Need, ...] = ()
   owns: tuple[str, ...] = ()
   parts: tuple["LossTransform", ...] = ()
+  learner: Learner | None = None
 
 
 def chain(*transforms: LossTransform, name: str = "chain") -> LossTransform:
@@ -87,7 +116,8 @@ def chain(*transforms: LossTransform, name: str = "chain") -> LossTransform:
     A LossTransform whose state is `{member name: member state}`.
 
   Raises:
-    ValueError: no transforms, equal names, or two owners of one field.
+    ValueError: no transforms, equal names, two owners of one field, or two
+      learners.
   """
   parts = tuple(p for t in transforms for p in (t.parts or (t,)))
   _check_names(parts)
@@ -122,7 +152,31 @@ def chain(*transforms: LossTransform, name: str = "chain") -> LossTransform:
 
   needs = tuple(dict.fromkeys(n for t in parts for n in t.needs))
   owns = tuple(f for t in parts for f in t.owns)
-  return LossTransform(name, init, apply, prepare, plan, needs, owns, parts)
+  return LossTransform(
+    name, init, apply, prepare, plan, needs, owns, parts, _learner(parts)
+  )
+
+
+def _learner(parts: tuple[LossTransform, ...]) -> Learner | None:
+  """The only learner among the parts, under the name of its transform."""
+  having = [t for t in parts if t.learner is not None]
+  if len(having) > 1:
+    raise ValueError(
+      f"{having[0].name!r} and {having[1].name!r} both train a model of "
+      "rewards, and there is one such set of parameters; drop one of them."
+    )
+  if not having:
+    return None
+  (owner,) = having
+
+  def loss(context):
+    inner = _inner(context, owner)
+    inner = inner._replace(needs=owner.needs + owner.learner.needs)
+    value, metrics = owner.learner.loss(inner)
+    _check_metrics(owner.name, {}, metrics)
+    return value, metrics
+
+  return owner.learner._replace(loss=loss)
 
 
 def _check_names(parts: tuple[LossTransform, ...]) -> None:

@@ -162,7 +162,8 @@ class Need:
 
   Attributes:
     stat: what to compute; a note comes from the host and wants when="rollout".
-    params: parameter sets, "policy", "ref" or "ema"; one logits block each.
+    params: parameter sets, "policy", "ref", "ema" or, in a chain with a
+      learner, "reward"; one logits block each.
     when: with the sampling-time policy, or at every update.
     view: how the logits are looked at.
   """

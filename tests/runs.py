@@ -146,15 +146,16 @@ def step(p: Programs, state, ref, reward=None):
   if reward is None:
     reward = np.asarray(batch.mask.sum(1) % 2, np.float32)
   notes = testing.notes(p.notes, batch, jax.random.key(0))
-  batch, method, measured = p.prepare(
-    state, batch, reward, np.ones(rows, bool), notes
-  )
+  outcome, told = (reward, np.ones(rows, bool)), {}
+  if p.learn:
+    state, batch, told = p.learn(state, ref, batch, *outcome)
+  batch, method, measured = p.prepare(state, batch, *outcome, notes)
   state = state.replace(method=method)
   lines = []
   for index in range(p.settings.updates):
     state, metrics = p.update(state, ref, batch, index)
     lines.append(jax.device_get(metrics))
-  return state, [jax.device_get(measured), *lines]
+  return state, [jax.device_get(told | measured), *lines]
 
 
 @contextlib.contextmanager

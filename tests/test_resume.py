@@ -102,7 +102,9 @@ def test_a_run_killed_at_a_random_moment_ends_the_same(tmp_path, data_dir):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("method", ["entropy_bonus", "aepo", "clip_cov"])
+@pytest.mark.parametrize(
+  "method", ["entropy_bonus", "aepo", "clip_cov", "prime"]
+)
 def test_a_run_killed_again_and_again_ends_the_same(tmp_path, data_dir, method):
   peace, war = tmp_path / "peace", tmp_path / "war"
   finish(*flags(peace, data_dir, method))

@@ -11,7 +11,13 @@ import pytest
 import rlvr_jax
 from golden_adapters import common
 from rlvr_jax import objective, reduce, rng, stats, testing, transform
-from rlvr_jax.transform import CONSTANT, DIFFERENTIABLE, LossTransform, chain
+from rlvr_jax.transform import (
+  CONSTANT,
+  DIFFERENTIABLE,
+  Learner,
+  LossTransform,
+  chain,
+)
 from rlvr_jax.types import LOGP_KEY, Clock, Context, Draw, Need
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -178,6 +184,54 @@ def test_only_the_differentiable_fields_carry_gradient_out_of_a_chain():
     assert (slopes[field] == 1).all(), field
 
 
+NOW = Need(stats.Logp(), params=("reward",))
+THEN = Need(stats.Logp(), params=("ref",), when="rollout")
+
+
+def learning(name, metric="x", needs=(THEN,)):
+  """Pulls the reward model towards the reference, and writes one metric."""
+
+  def loss(context):
+    gap = context.stat(NOW) - context.stat(THEN)
+    return (gap**2).sum(), {f"{name}/{metric}": context.batch.reward.sum()}
+
+  return LossTransform(name, needs=needs, learner=Learner((NOW,), loss, 0.1))
+
+
+def lesson(method, junk=0.0):
+  """The loss of the learner on log-probs of 1 above a reference of 2."""
+  fill = lambda x: jnp.where(MASK > 0, x, junk)
+  batch = BATCH.replace(stats={THEN.key: fill(2.0)})
+  loss_fn = objective.learner_loss(chain(method).learner)
+  clock = Clock(0, 0, jax.random.key(0))
+  value, (_, metrics) = loss_fn({NOW.key: fill(3.0)}, batch, (), clock)
+  return float(value), metrics
+
+
+def test_a_chain_hands_on_its_only_learner():
+  learner = learning("teacher")
+  assert chain(A, B).learner is None
+  for method in (learner, chain(A, learner), chain(chain(A, learner), B)):
+    assert lesson(method) == (MASK.sum(), {"teacher/x": 1.0})
+  assert chain(A, learner).learner.needs == (NOW,)
+  assert chain(A, learner).needs == (THEN,)
+
+
+def test_two_learners_are_refused_by_name():
+  message = "'first' and 'second' both train a model of rewards"
+  with pytest.raises(ValueError, match=message):
+    chain(learning("first"), chain(A, learning("second")))
+
+
+def test_a_learner_sees_no_padding_and_only_what_is_declared():
+  assert lesson(learning("teacher"), junk=np.nan)[0] == MASK.sum()
+  with pytest.raises(KeyError, match="'teacher' reads 'Logp.*ref.*needs="):
+    lesson(learning("teacher", needs=()))
+  with pytest.raises(ValueError, match=r"'a' writes the metrics \['b/x'\]"):
+    named = learning("b")
+    lesson(named._replace(name="a"))
+
+
 def test_reweight_multiplies_and_add_accumulates():
   twice = chain(
     transform.reweight("x", lambda o, c: 3.0 * o.mask),
@@ -341,6 +395,7 @@ ALLOWED = {
     "contrast",
     "novelty",
     "latent_reward",
+    "implicit_reward",
   )
 }
 

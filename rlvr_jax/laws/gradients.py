@@ -33,10 +33,27 @@ def slopes(
   batch, state, now = steps.prepare(method, draws, batch, params, state)
   now = jax.tree.map(_double, now)  # sweeps give float32
   loss = lambda now: steps.loss(method, draws, batch, state, now)[0]
+  return _slopes(loss, now, batch.mask)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def learner_slopes(
+  method: LossTransform,
+  draws: steps.Draws,
+  batch: TokenBatch,
+  params: Mapping[str, Array],
+) -> tuple[Array, Array]:
+  """`slopes` of the loss of a chain's learner."""
+  batch, params = jax.tree.map(_double, (batch, params))
+  found = jax.tree.map(_double, steps.learner_stats(method, batch, params))
+  loss = lambda found: steps.learner_loss(method, draws, batch, found)[0]
+  return _slopes(loss, found, batch.mask)
+
+
+def _slopes(loss, now, mask):
   dice = np.random.default_rng(0)
   direction = {
-    k: jnp.where(batch.mask, dice.normal(size=v.shape), 0)
-    for k, v in now.items()
+    k: jnp.where(mask, dice.normal(size=v.shape), 0) for k, v in now.items()
   }
   gradient = jax.grad(loss)(now)
   along = sum((gradient[k] * direction[k]).sum() for k in now)

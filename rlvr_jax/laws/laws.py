@@ -11,7 +11,7 @@ import numpy as np
 from rlvr_jax import testing
 from rlvr_jax.laws import docstrings
 from rlvr_jax.laws.expect import different, require, require_close
-from rlvr_jax.laws.gradients import slopes
+from rlvr_jax.laws.gradients import learner_slopes, slopes
 from rlvr_jax.laws.recorder import observe
 from rlvr_jax.laws.rollouts import BASE, PADDING_ROWS, extremes, rows, trial
 from rlvr_jax.laws.steps import clock, run
@@ -62,7 +62,7 @@ def declares_what_it_reads(subject: Subject) -> None:
   """`needs` are the statistics that the hooks read, no more, no fewer."""
   for part in subject.parts:
     read = observe(part).needs
-    unread = [need.key for need in part.needs if need not in read]
+    unread = [need.key for need in _needs(part) if need not in read]
     require(not unread, f"needs holds {unread}, which nothing reads")
 
 
@@ -95,14 +95,14 @@ def documents_itself(subject: Subject) -> None:
   names = dict.fromkeys(seen.metrics, False)
   docstrings.compare("Metrics", names, docstrings.said_metrics(said["Metrics"]))
   needs = said["Needs"]
-  keys = [need.key for need in part.needs]
+  keys = [need.key for need in _needs(part)]
   # "nothing; the entropy at rollout if ..." serves both.
   nothing, sometimes = needs.startswith("nothing"), docstrings.condition(needs)
   require(
     nothing if not keys else sometimes or not nothing,
     f"'Needs: {needs}' against needs = {keys}",
   )
-  for need in part.needs:
+  for need in _needs(part):
     words = (need.when, *(name for name in need.params if name != "policy"))
     unsaid = [word for word in words if word not in needs]
     require(not unsaid, f"'Needs: {needs}' lacks {unsaid} of {need.key!r}")
@@ -128,9 +128,10 @@ def ignores_padding(subject: Subject) -> None:
     require(not changed, f"{junk} in the padding changes {changed}")
   if not _depends_on_order(subject):
     short = rows(rollout.batch, slice(-PADDING_ROWS))
-    without = run(method, rollout._replace(batch=short)).loss
+    without = run(method, rollout._replace(batch=short))
     message = f"{PADDING_ROWS} more rows of padding change the loss"
-    require_close(message, clean.loss, without, REORDERED)
+    require_close(message, clean.loss, without.loss, REORDERED)
+    _require_same_lesson(message, clean, without)
 
 
 @law
@@ -148,6 +149,7 @@ def ignores_row_order(subject: Subject) -> None:
   first, second = run(method, rollout), run(method, shuffled)
   message = "permuted rows change the loss"
   require_close(message, second.loss, first.loss, REORDERED)
+  _require_same_lesson(message, second, first)
   for key, gradient in first.gradient.items():
     got = jnp.sort(second.gradient[key], axis=None)
     want = jnp.sort(gradient, axis=None)
@@ -167,6 +169,9 @@ def has_exact_gradient(subject: Subject) -> None:
     along, difference = slopes(method, draws, batch, params)
     message = "the gradient is not the one of finite differences"
     require_close(message, along, difference, DIFFERENCE)
+    if method.learner is not None:
+      along, difference = learner_slopes(method, draws, batch, params)
+      require_close(f"{message}, the learner's", along, difference, DIFFERENCE)
 
 
 @law
@@ -230,6 +235,17 @@ LAWS: tuple[Law, ...] = (
 
 def _depends_on_order(subject):
   return subject.row_order or any(observe(part).key for part in subject.parts)
+
+
+def _require_same_lesson(message, got, want):
+  if want.lesson is not None:
+    losses = got.lesson.loss, want.lesson.loss
+    require_close(f"{message} of the learner", *losses, REORDERED)
+
+
+def _needs(part):
+  own = () if part.learner is None else part.learner.needs
+  return (*part.needs, *own)
 
 
 def _field(place):

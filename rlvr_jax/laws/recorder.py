@@ -10,7 +10,7 @@ import numpy as np
 
 from rlvr_jax import objective
 from rlvr_jax.laws.rollouts import trial
-from rlvr_jax.laws.steps import run
+from rlvr_jax.laws.steps import learner_stats, run
 from rlvr_jax.transform import LossTransform
 from rlvr_jax.types import Context, Need, Objective, TokenBatch
 
@@ -70,6 +70,11 @@ def observe(part: LossTransform) -> Seen:
     return edited
 
   _watch(seen, "objective", apply, record)
+  if part.learner is not None:
+    found = learner_stats(part, batch, rollout.params)
+    needs = (*part.needs, *part.learner.needs)
+    at_hand = context._replace(stats=found, needs=needs)
+    seen.metrics.update(part.learner.loss(at_hand)[1])
   return seen
 
 

@@ -8,13 +8,21 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rlvr_jax import objective, testing
+from rlvr_jax import objective, stats, testing
 from rlvr_jax.laws.rollouts import Rollout, is_logp, spoil
 from rlvr_jax.objective import Metrics
 from rlvr_jax.transform import LossTransform
 from rlvr_jax.types import Array, Clock, PyTree, TokenBatch
 
 Draws = tuple[tuple[str, int], ...]
+
+
+class Lesson(NamedTuple):
+  """What the loss of the learner gave."""
+
+  loss: Array
+  gradient: dict[str, Array]  # by the statistics it reads
+  metrics: Metrics
 
 
 class Result(NamedTuple):
@@ -26,6 +34,7 @@ class Result(NamedTuple):
   stats: dict[str, Array]  # at update
   metrics: Metrics
   state: PyTree
+  lesson: Lesson | None  # of the learner, on the rollout before `prepare`
 
 
 def clock(step: Array | int) -> Clock:
@@ -75,7 +84,41 @@ def _step(method, draws, batch, params, state, step, junk, logp):
   )
   grad = jax.value_and_grad(value, has_aux=True)
   (total, (state, metrics)), gradient = grad(spoilt)
-  return Result(total, gradient, prepared, now, metrics, state)
+  lesson = None
+  if method.learner is not None:
+    found = learner_stats(method, batch, params)
+    found = {k: set_all(k, v) for k, v in found.items()}
+    lesson = _lesson(method, draws, batch, found, step, junk)
+  return Result(total, gradient, prepared, now, metrics, state, lesson)
+
+
+def _lesson(method, draws, batch, found, step, junk):
+  spoilt = {k: jnp.where(batch.mask, v, junk) for k, v in found.items()}
+  rollout = spoil(batch, junk)
+  value = lambda now: learner_loss(method, draws, rollout, now, step)
+  (loss, metrics), gradient = jax.value_and_grad(value, has_aux=True)(spoilt)
+  return Lesson(loss, gradient, metrics)
+
+
+def learner_stats(
+  method: LossTransform, batch: TokenBatch, params: Mapping[str, Array]
+) -> dict[str, Array]:
+  """What the learner of a chain reads, by Need.key."""
+  needs = method.learner.needs
+  return stats.score(needs, params, batch, model=testing.Bigram())
+
+
+def learner_loss(
+  method: LossTransform,
+  draws: Draws,
+  batch: TokenBatch,
+  found: Mapping[str, Array],
+  step: Array | int = 0,
+) -> tuple[Array, Metrics]:
+  """The loss of the learner on a rollout, and its metrics."""
+  loss_fn = objective.learner_loss(method.learner, draws)
+  value, (_, metrics) = loss_fn(found, batch, (), clock(step))
+  return value, metrics
 
 
 def prepare(

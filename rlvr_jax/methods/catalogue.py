@@ -53,6 +53,7 @@ from rlvr_jax.methods.positive_negative_reinforcement import (
   positive_negative_reinforcement,
 )
 from rlvr_jax.methods.ppo_clip import ppo_clip
+from rlvr_jax.methods.prime import prime
 from rlvr_jax.methods.reinforce import reinforce
 from rlvr_jax.methods.reinforce_plus_plus import reinforce_plus_plus
 from rlvr_jax.methods.remax import remax
@@ -288,5 +289,8 @@ CATALOGUE: dict[str, Entry] = {
   ),
   "open_set_tta": Entry(
     open_set_tta, "sampling", "Open-Set Test-Time Adaptation", "2308.06879"
+  ),
+  "prime": Entry(
+    prime, "advantage", "PRIME: implicit process rewards", "2502.01456"
   ),
 }

@@ -146,10 +146,12 @@ def _check_rows(config: ConfigDict, programs: Programs) -> None:
       )
   sampled, trained = programs.rows()
   parts = s.updates * s.slices * devices
-  if sampled % devices or trained % parts:
+  # A learner learns of all rows, in slices of the size of an update's.
+  least = devices if programs.learn is None else parts
+  if sampled % least or trained % parts:
     raise config_lib.ConfigError(
       f"a step samples {sampled} rows in the draws {programs.plan.draws} and "
-      f"trains on {trained}; {devices} devices must divide the first, and "
+      f"trains on {trained}; {least} must divide the first, and "
       f"config.train.updates x slices x devices = {s.updates} x {s.slices} x "
       f"{devices} = {parts} the second. Change config.rollout.prompts or "
       "per_prompt, or the rows of the methods' own draws."

@@ -51,8 +51,11 @@ class Bench:
     reward = dice.integers(0, 2, len(asked)).astype(np.float32)
     answers = [str(a) for a in dice.integers(0, 4, len(asked))]
     notes = annotate(run, batch, asked, answers, answers)
-    known = np.ones(len(asked), bool)
-    return run.programs.prepare(self.state, batch, reward, known, notes)[0]
+    outcome = reward, np.ones(len(asked), bool)
+    if run.programs.learn:
+      learn = run.programs.learn
+      self.state, batch, _ = learn(self.state, ref, batch, *outcome)
+    return run.programs.prepare(self.state, batch, *outcome, notes)[0]
 
   def seconds(self) -> float:
     """Makes one update and returns what it took, seconds."""

@@ -63,19 +63,21 @@ def loss_and_gradient(
   model: stats.Model,
   slices: int = 1,
   chunk: int = 4096,
+  by: str = "policy",
 ) -> Output:
-  """The loss and its gradient by the policy's parameters.
+  """The loss and its gradient by one set of parameters.
 
   Args:
     loss_fn: from `objective.loss`.
     needs: update-time statistics the loss reads.
-    params: by name; the gradient is taken by "policy".
+    params: by name.
     batch: the minibatch.
     method_state: of the chain.
     clock: of this update.
     model: makes hidden states and logits.
     slices: row slices the model runs in; divides B.
     chunk: tokens whose logits exist at the same time.
+    by: name of the parameters that the gradient is taken by.
 
   Returns:
     ((loss, (method state, metrics)), gradient in float32).
@@ -83,15 +85,15 @@ def loss_and_gradient(
   batch = batch.replace(metrics={})
   sized = dict(model=model, chunk=chunk)
 
-  def statistics(policy, rows):
-    return stats.score(needs, {**params, "policy": policy}, rows, **sized)
+  def statistics(moved, rows):
+    return stats.score(needs, {**params, by: moved}, rows, **sized)
 
   def finish(found):
     return loss_fn(found, batch, method_state, clock)
 
   if slices == 1:
-    run = lambda policy: finish(statistics(policy, batch))
-    output, gradient = jax.value_and_grad(run, has_aux=True)(params["policy"])
+    run = lambda moved: finish(statistics(moved, batch))
+    output, gradient = jax.value_and_grad(run, has_aux=True)(params[by])
     return output, jax.tree.map(lambda x: x.astype(jnp.float32), gradient)
 
   found = score(needs, params, batch, slices=slices, **sized)
@@ -99,10 +101,10 @@ def loss_and_gradient(
 
   def add(total, piece):
     rows, cotangent = piece
-    _, back = jax.vjp(lambda p: statistics(p, rows), params["policy"])
+    _, back = jax.vjp(lambda p: statistics(p, rows), params[by])
     return jax.tree.map(jnp.add, total, back(cotangent)[0]), None
 
   # float32 also for parameters kept in bfloat16: a sum of many small parts.
-  zeros = jax.tree.map(lambda x: jnp.zeros(x.shape), params["policy"])
+  zeros = jax.tree.map(lambda x: jnp.zeros(x.shape), params[by])
   gradient, _ = jax.lax.scan(add, zeros, cut((batch, pulled), slices))
   return output, gradient

@@ -160,7 +160,7 @@ class Watch:
 def one_step(
   run: Run, state: TrainState, ref: PyTree | None
 ) -> tuple[TrainState, Line, host.Accuracy]:
-  """Sample, grade, prepare, update.
+  """Sample, grade, learn if the chain has a learner, prepare, update.
 
   Args:
     run: of `build`.
@@ -183,10 +183,13 @@ def one_step(
   tasks.check_known(graded, asked, texts)
   notes = host.annotate(run, batch, asked, texts, graded.answers)
   watch.lap("grade")
-  batch, method, measured = programs.prepare(
-    state, batch, graded.reward, graded.known, notes
-  )
-  line = {k: float(v) for k, v in jax.device_get(measured).items()}
+  outcome, line = (graded.reward, graded.known), {}
+  if programs.learn:
+    state, batch, told = programs.learn(state, ref, batch, *outcome)
+    line |= {k: float(v) for k, v in jax.device_get(told).items()}
+    watch.lap("learn")
+  batch, method, measured = programs.prepare(state, batch, *outcome, notes)
+  line |= {k: float(v) for k, v in jax.device_get(measured).items()}
   watch.lap("prepare")
   state = state.replace(method=method)
   updates = []

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from rlvr_jax.training import learning
 from rlvr_jax.training.settings import Settings
 from rlvr_jax.transform import LossTransform
 from rlvr_jax.types import PyTree
@@ -34,28 +35,31 @@ class Plan(NamedTuple):
       [np.repeat(np.arange(b.prompts), b.per_prompt) for b in self.blocks]
     )
 
-  def cost(self, method: LossTransform, rescore: bool) -> dict[str, float]:
+  def cost(self, method: LossTransform, settings: Settings) -> dict[str, float]:
     """What the methods ask for beyond the policy's own pass and main draw.
 
     Args:
       method: the chain.
-      rescore: the policy is scored once more before the updates.
+      settings: of the step.
 
     Returns:
       `cost/extra_passes`: forward passes over all rows, after the rollout or
-      spread over the updates; `cost/extra_rows`: sampled beside the main draw.
+      spread over the updates, a gradient counted as two;
+      `cost/extra_rows`: sampled beside the main draw.
     """
+    later = learning.scores(method)
     passes = {
       (need.when, name)
       for need in method.needs
-      if not need.is_note and need.params != ("policy",)
+      if not need.is_note and need.params != ("policy",) and need not in later
       for name in need.params
       if (need.when, name) != ("update", "policy")
     }
-    if rescore:
+    if settings.rescore:
       passes.add(("rollout", "policy"))
+    learned = 0 if method.learner is None else learning.passes(method, settings)
     return {
-      "cost/extra_passes": float(len(passes)),
+      "cost/extra_passes": float(len(passes) + learned),
       "cost/extra_rows": float(sum(rows for _, rows in self.draws[1:])),
     }
 

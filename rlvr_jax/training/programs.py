@@ -1,4 +1,4 @@
-"""The compiled programs of a run: sample, prepare, update. One trace each."""
+"""The compiled programs of a run, one trace each: sample to update."""
 
 import functools
 
@@ -10,10 +10,10 @@ from rlvr_jax import objective, rng
 from rlvr_jax.models import mesh as mesh_lib
 from rlvr_jax.models.transformer import Transformer
 from rlvr_jax.sampling import sampler
-from rlvr_jax.training import gradient, guard, measures
+from rlvr_jax.training import gradient, guard, learning, measures
 from rlvr_jax.training.plan import Plan, plan
 from rlvr_jax.training.settings import Settings
-from rlvr_jax.training.state import TrainState, layout
+from rlvr_jax.training.state import Learned, TrainState, layout
 from rlvr_jax.training.update import Update
 from rlvr_jax.training.weights import Weights
 from rlvr_jax.transform import LossTransform
@@ -50,7 +50,7 @@ class Programs:
   ):
     self.model, self.method, self.tx = model, method, tx
     self.settings, self.mesh = settings, mesh
-    self.weights = Weights(model, method.needs)
+    self.weights = Weights(model, learning.needs(method))
     rows = mesh_lib.by_row(mesh)
     self.sample = jax.jit(self._sample, out_shardings=rows)
     whole = mesh_lib.whole(mesh)
@@ -74,6 +74,21 @@ class Programs:
     return jax.jit(update, donate_argnums=0, out_shardings=(where, whole))
 
   @functools.cached_property
+  def learn(self):
+    """(state, ref, batch, reward, known) -> (state, batch, metrics).
+
+    Comes before `prepare` and donates the state; None without a learner.
+    """
+    if self.method.learner is None:
+      return None
+    shapes = jax.eval_shape(self.init_state, jax.random.key(0), None)
+    where, whole = layout(shapes, self.mesh), mesh_lib.whole(self.mesh)
+    one = self._learning()
+    learn = lambda *args: one(*args)
+    out = where, mesh_lib.by_row(self.mesh), whole
+    return jax.jit(learn, donate_argnums=0, out_shardings=out)
+
+  @functools.cached_property
   def plan(self) -> Plan:
     """The draws of a step."""
     state = jax.eval_shape(self._method_state)
@@ -81,7 +96,7 @@ class Programs:
 
   def cost(self) -> dict[str, float]:
     """See `Plan.cost`."""
-    return self.plan.cost(self.method, self.settings.rescore)
+    return self.plan.cost(self.method, self.settings)
 
   @property
   def notes(self) -> tuple[Need, ...]:
@@ -101,9 +116,11 @@ class Programs:
       n.key: jax.ShapeDtypeStruct(shapes[n.stat.shape], jnp.int32)
       for n in self.notes
     }
-    edited, _, _ = jax.eval_shape(
-      self._prepare, state, batch, row(jnp.float32), row(jnp.bool), notes
-    )
+    outcome = row(jnp.float32), row(jnp.bool)
+    if self.method.learner is not None:
+      learn = lambda *args: self._learning()(*args)
+      state, batch, _ = jax.eval_shape(learn, state, ref, batch, *outcome)
+    edited, _, _ = jax.eval_shape(self._prepare, state, batch, *outcome, notes)
     return sampled, edited.mask.shape[0]
 
   def init_state(self, key: Array, params: PyTree | None) -> TrainState:
@@ -123,6 +140,7 @@ class Programs:
       opt=self.tx.init(params),
       method=self._method_state(),
       ema=self.weights.slow_copy(params),
+      learned=self._learned(params),
       guard=guard.init(self.settings.guard_window),
       key=jax.random.key_data(key),
     )
@@ -137,6 +155,25 @@ class Programs:
     shape = (self.settings.prompts, self.settings.prompt_width)
     of = lambda kind: jax.ShapeDtypeStruct(shape, kind)
     return of(jnp.int32), of(jnp.bool)
+
+  def _learner_tx(self) -> optax.GradientTransformation:
+    sizes = self.model.config
+    narrow = sizes.param_dtype != "float32" and sizes.lora is None
+    return learning.optimizer(self.method.learner, narrow)
+
+  def _learned(self, params: PyTree) -> Learned | None:
+    if self.method.learner is None:
+      return None
+    return Learned(params, self._learner_tx().init(params))
+
+  def _learning(self) -> learning.Learning:
+    return learning.Learning(
+      self.method,
+      self._learner_tx(),
+      self.settings,
+      self.weights,
+      self.plan.draws,
+    )
 
   def _method_state(self) -> PyTree:
     return self.method.init(self.example())
@@ -160,8 +197,11 @@ class Programs:
   def _score(self, batch, state, ref) -> TokenBatch:
     """Adds the rollout-time statistics that the sampler did not record."""
     s = self.settings
+    later = learning.scores(self.method)
     wanted = [
-      n for n in self.method.needs if n.when == "rollout" and not n.is_note
+      n
+      for n in self.method.needs
+      if n.when == "rollout" and not n.is_note and n not in later
     ]
     known = batch.stats | {sampler.OLD_LOGP.key: batch.old_logp}
     if s.rescore:
@@ -183,12 +223,7 @@ class Programs:
 
   def _prepare(self, state, batch, reward, known, notes):
     """Puts rewards in, measures, and lets the methods edit the rollout."""
-    batch = batch.replace(
-      reward=reward,
-      notes=notes,
-      mask=batch.mask & known[:, None],
-      group=jnp.where(known, batch.group, -1),
-    )
+    batch = learning.graded(batch, reward, known).replace(notes=notes)
     entropy = batch.stats[sampler.ENTROPY.key]
     measured = measures.rollout(batch, entropy, self.settings.ends)
     if self.settings.rescore:

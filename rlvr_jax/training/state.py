@@ -1,11 +1,20 @@
 """Everything of a run that changes, in one record: what a checkpoint holds."""
 
+from typing import NamedTuple
+
 import flax.struct
 import jax
 
 from rlvr_jax.models import mesh as mesh_lib
 from rlvr_jax.training.guard import GuardState
 from rlvr_jax.types import Array, PyTree
+
+
+class Learned(NamedTuple):
+  """A model of rewards that is trained beside the policy, see `Learner`."""
+
+  params: PyTree  # like those of the policy
+  opt: PyTree  # of its own optimizer
 
 
 @flax.struct.dataclass
@@ -18,6 +27,7 @@ class TrainState:
   opt: PyTree  # of the optimizer
   method: dict[str, PyTree]  # by transform name
   ema: PyTree | None  # slow copy of params; only if some need names "ema"
+  learned: Learned | None  # only if the chain has a learner
   guard: GuardState
   key: Array  # u32[2] of the run; never changes
 
@@ -33,5 +43,8 @@ def layout(state: TrainState, mesh: jax.sharding.Mesh) -> TrainState:
   whole = mesh_lib.whole(mesh)
   split = lambda tree: mesh_lib.shardings(tree, mesh)
   return jax.tree.map(lambda _: whole, state).replace(
-    params=split(state.params), opt=split(state.opt), ema=split(state.ema)
+    params=split(state.params),
+    opt=split(state.opt),
+    ema=split(state.ema),
+    learned=split(state.learned),
   )

@@ -52,7 +52,10 @@ class Weights:
   ) -> Mapping[str, PyTree | None]:
     """By the name that needs know them by, for functions of `model`."""
     origin = None if self.adapted else ref
-    return {"policy": state.params, "ref": origin, "ema": state.ema}
+    sets = {"policy": state.params, "ref": origin, "ema": state.ema}
+    if state.learned is not None:
+      sets["reward"] = state.learned.params
+    return sets
 
   def slow_copy(self, trained: PyTree) -> PyTree | None:
     """The slow copy at the beginning, f32; None if nothing reads it."""
