@@ -81,9 +81,9 @@ def _leave_owned_bounds(c: ConfigDict) -> None:
 def _fit(c: ConfigDict) -> None:
   """Numbers that a method had for other lengths and rows, for those at hand.
 
-  The slope of the overlong punishment keeps its share of a response, a reward of
-  the length has the limit of the responses, a constant denominator counts the
-  tokens of an update at most, and slices divide the rows of an update.
+  The slope of the overlong punishment keeps its share of a response, a reward
+  of the length has the limit of the responses, a constant denominator counts
+  the tokens of an update at most, and slices divide the rows of an update.
   """
   response, overlong = c.rollout.max_response, c.overlong_shaping
   if overlong.max_length:
