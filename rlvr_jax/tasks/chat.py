@@ -35,6 +35,30 @@ class ChatTokenizer(Tokenizer, Protocol):
     ...
 
 
+class Writing(Protocol):
+  """Options that say how prompts are written; see `FilesOptions`."""
+
+  @property
+  def system(self) -> str:
+    """Content of a system message before every prompt; "" for none."""
+    ...
+
+  @property
+  def instruction(self) -> str:
+    """Added to every last message; "" for none."""
+    ...
+
+  @property
+  def thinking(self) -> bool | None:
+    """Turns the model's thinking on or off; None leaves it."""
+    ...
+
+  @property
+  def template(self) -> str:
+    """That of the tokenizer, "chat", or "plain" for the bare text."""
+    ...
+
+
 def plain(messages: Sequence[Message]) -> str:
   """Returns the contents with an empty line between them, roles left out.
 

@@ -15,7 +15,7 @@ from rlvr_jax.tasks.order import Part
 from rlvr_jax.tasks.style import Style
 
 # Question i of reasoning-gym depends on seed + i: near seeds ask the same.
-_FAR = 2**31
+FAR = 2**31
 
 Keep = Callable[..., filters.Filter]
 Rows = Callable[..., Iterator[sources.Row]]
@@ -81,7 +81,7 @@ def files_task(
 
 
 def render(
-  tokenizer: chat.ChatTokenizer, options: FilesOptions, row: sources.Row
+  tokenizer: chat.ChatTokenizer, options: chat.Writing, row: sources.Row
 ) -> str:
   """Returns the prompt of a row, with instruction, system message, template."""
   return tokenizer.render(
@@ -101,11 +101,11 @@ def _evaluation(
   found, questions = [], collections.defaultdict(list)
   for spec in options.evaluation:
     before = len(found)
-    for kept in filtered(rows(spec, seed=options.seed + _FAR)):
+    for kept in filtered(rows(spec, seed=options.seed + FAR)):
       questions[kept.row.source].append(kept.row.question)
       found.append(_asked(kept))
-    _check_left(spec, len(found) - before, report)
-  _log("to measure on", report)
+    check_left(spec, len(found) - before, report)
+  log("problems to measure on", report)
   return found, overlap.HeldOut(questions, options.ngram)
 
 
@@ -124,17 +124,19 @@ def _train(
   out, number = apart.found(), itertools.count()
   parts = [[p for p in part if next(number) not in out] for part in parts]
   for spec, part in zip(options.train, parts):
-    _check_left(spec, len(part), report)
-  _log("to learn from", report)
+    check_left(spec, len(part), report)
+  log("problems to learn from", report)
   return parts
 
 
-def _log(purpose: str, report: filters.Report) -> None:
+def log(purpose: str, report: filters.Report) -> None:
+  """Tells what became of rows; louder if some were dropped."""
   level = logging.WARNING if report.dropped else logging.INFO
-  logging.log(level, "problems %s:\n%s", purpose, report)
+  logging.log(level, "%s:\n%s", purpose, report)
 
 
-def _check_left(spec: str, count: int, report: filters.Report) -> None:
+def check_left(spec: str, count: int, report: filters.Report) -> None:
+  """Raises if nothing of a dataset is left."""
   if not count:
     raise ValueError(
       f"Nothing is left of {spec!r}; leave it out, or change the options that "

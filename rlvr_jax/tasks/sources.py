@@ -70,6 +70,7 @@ def read(
   columns: Mapping[str, str] | None = None,
   *,
   reference: Literal["text", "json", "entry"] = "text",
+  answers: Literal["column", "last", "all"] = "column",
   data_dir: str | None = None,
   seed: int = 0,
 ) -> Iterator[Row]:
@@ -82,6 +83,9 @@ def read(
     reference: what reference answers may be: "text", which numbers are, too;
       "json", also lists and objects, as their JSON; "entry", the same, and
       rows of "gym:" have what their scorer needs.
+    answers: where answers stand: in their "column"; or, of conversations that
+      end with the assistant, in its "last" message or in "all" of its
+      messages, each of which is a row of its own.
     data_dir: where TFDS keeps datasets; None is its own default.
     seed: of reasoning-gym.
 
@@ -102,7 +106,11 @@ def read(
   for number, (place, record) in enumerate(found.rows):
     known = dict(source=found.name, id=str(number))
     known = {k: v for k, v in known.items() if k not in given}
-    yield _row(place, record, names, known, reference != "text")
+    prompt = _first(record, names.prompt)
+    if answers != "column" and _is_answered(prompt):
+      yield from _turns(place, record, names, known, answers)
+    else:
+      yield _row(place, record, names, known, reference != "text")
   if number < 0:
     raise ValueError(f"{spec!r} has no rows; leave it out.")
 
@@ -114,8 +122,47 @@ def _row(
   known: dict[str, str],
   structured: bool,
 ) -> Row:
+  values = _values(place, record, columns._asdict(), known)
+  if structured and isinstance(values["answer"], list | dict):
+    values["answer"] = _json(place, values["answer"])
+  messages = _asked(place, _messages(place, values.pop("prompt")))
+  texts = {field: _text(place, field, v) for field, v in values.items()}
+  return Row(messages, **texts, place=place)
+
+
+def _is_answered(prompt: object) -> bool:
+  """Whether it is a conversation that ends with the assistant."""
+  last = prompt[-1] if isinstance(prompt, list) and prompt else None
+  return isinstance(last, dict) and last.get("role") == "assistant"
+
+
+def _turns(
+  place: str,
+  record: records.Record,
+  columns: Columns,
+  known: dict[str, str],
+  answers: str,
+) -> Iterator[Row]:
+  """A row for the last message of the assistant, or for each of them."""
+  wanted = dict(prompt=columns.prompt, source=columns.source, id=columns.id)
+  values = _values(place, record, wanted, known)
+  messages = _messages(place, values.pop("prompt"))
+  texts = {field: _text(place, field, v) for field, v in values.items()}
+  ends = [i for i, m in enumerate(messages) if m["role"] == "assistant"]
+  for end in ends if answers == "all" else ends[-1:]:
+    before = _asked(place, messages[:end])
+    yield Row(before, messages[end]["content"], **texts, place=place)
+
+
+def _values(
+  place: str,
+  record: records.Record,
+  columns: Mapping[str, str],
+  known: Mapping[str, str],
+) -> dict[str, object]:
+  """What stands in the columns, by field."""
   values = {}
-  for field, name in columns._asdict().items():
+  for field, name in columns.items():
     value = _first(record, name)
     if value is _MISSING:
       value = known.get(field, _MISSING)
@@ -125,11 +172,7 @@ def _row(
         f'the {field} is: columns=dict({field}="...").'
       )
     values[field] = value
-  if structured and isinstance(values["answer"], list | dict):
-    values["answer"] = _json(place, values["answer"])
-  messages = _messages(place, values.pop("prompt"))
-  texts = {field: _text(place, field, v) for field, v in values.items()}
-  return Row(messages, **texts, place=place)
+  return values
 
 
 def _first(record: records.Record, names: str) -> object:
@@ -174,14 +217,22 @@ def _messages(place: str, prompt: object) -> tuple[chat.Message, ...]:
         f"{list(chat.ROLES)} and its content as text."
       )
     _encodable(place, message["content"])
-  if prompt[-1]["role"] != "user":
-    raise ValueError(
-      f"{place}: the last message is of the {prompt[-1]['role']}, but a "
-      "response answers the user; drop what follows the user's last message."
-    )
   return tuple(
     chat.Message(role=m["role"], content=m["content"]) for m in prompt
   )
+
+
+def _asked(
+  place: str, messages: tuple[chat.Message, ...]
+) -> tuple[chat.Message, ...]:
+  """The messages, if the user is to be answered."""
+  if not messages or messages[-1]["role"] != "user":
+    last = f"is of the {messages[-1]['role']}" if messages else "is missing"
+    raise ValueError(
+      f"{place}: the last message {last}, but a response answers the user; "
+      "drop what follows the user's last message."
+    )
+  return messages
 
 
 def _text(place: str, field: str, value: object) -> str:
