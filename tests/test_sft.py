@@ -50,7 +50,7 @@ def alone(monkeypatch):
   first = jax.devices()[:1]
   make = sft.mesh_lib.make_mesh
   monkeypatch.setattr(
-    sft.mesh_lib, "make_mesh", lambda **_: make(devices=first)
+    sft.mesh_lib, "make_mesh", lambda *a, **k: make(devices=first)
   )
 
 
