@@ -13,7 +13,7 @@ from configs import laptop
 from configs import sft as sft_config
 from rlvr_jax.models import hf
 from rlvr_jax.training import config as config_lib
-from rlvr_jax.training import export, sft
+from rlvr_jax.training import export, loop, sft
 from toy_files import jsonl
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -193,6 +193,13 @@ def test_fields_of_reinforcement_learning_are_no_fields(rows):
   told = runs.message(c)
   assert "config.rollout.prompts = 8 is not a field" in told
   assert "config.data.pack is missing" in told
+
+
+def test_a_configuration_of_the_other_program_is_told(rows, tmp_path):
+  with pytest.raises(config_lib.ConfigError, match="for experiments.sft, not"):
+    loop.train(config(rows), tmp_path)
+  with pytest.raises(config_lib.ConfigError, match="for experiments.train, no"):
+    sft.train(runs.config(), tmp_path)
 
 
 def test_a_run_is_not_gone_on_with_on_other_data(rows, tmp_path):

@@ -143,24 +143,28 @@ def _kept(
   """What is kept of the rows of one dataset; `seen` grows."""
   for row in rows:
     report.read[row.source] += 1
-    if not row.question.strip():
-      report.drop(row, filters.EMPTY, repr(row.question))
-      continue
-    if not row.answer.strip():
-      report.drop(row, UNANSWERED)
-      continue
-    digest = _digest(row)
-    if digest in seen:
-      report.drop(row, REPEATED)
-      continue
-    seen.add(digest)
-    made = _encoded(tokenizer, options, row)
-    if len(made.tokens) > options.length:
-      detail = f"{len(made.tokens)} tokens: {row.question}"
-      report.drop(row, LONG, f"{detail:.120}")
-      continue
-    report.kept[row.source] += 1
-    yield row, made
+    reason, detail = _wrong(row, seen), ""
+    if reason is None:
+      made = _encoded(tokenizer, options, row)
+      if len(made.tokens) <= options.length:
+        report.kept[row.source] += 1
+        yield row, made
+        continue
+      reason, detail = LONG, f"{len(made.tokens)} tokens: {row.question:.80}"
+    report.drop(row, reason, detail)
+
+
+def _wrong(row: sources.Row, seen: set[bytes]) -> str | None:
+  """Why a row is dropped whatever its length; None if it is not."""
+  if not row.question.strip():
+    return filters.EMPTY
+  if not row.answer.strip():
+    return UNANSWERED
+  digest = _digest(row)
+  if digest in seen:
+    return REPEATED
+  seen.add(digest)
+  return None
 
 
 def _encoded(

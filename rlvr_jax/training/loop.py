@@ -42,6 +42,7 @@ def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
     FloatingPointError: too many updates in a row were refused.
     RuntimeError: too many rewards of a step are unknown.
   """
+  config_lib.check_kind(config, supervised=False)
   config_lib.check(config, workdir)
   with config_lib.building():
     run = build(config)

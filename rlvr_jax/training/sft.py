@@ -122,6 +122,7 @@ def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
     ValueError: the configuration is wrong, all problems listed.
     FloatingPointError: too many updates in a row were refused.
   """
+  config_lib.check_kind(config, supervised=True)
   config_lib.check(config, workdir)
   with config_lib.building():
     run = build(config)
