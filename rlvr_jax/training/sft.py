@@ -15,6 +15,7 @@ from rlvr_jax import tasks
 from rlvr_jax.kernels.sharded import Layout
 from rlvr_jax.models import hf
 from rlvr_jax.models import mesh as mesh_lib
+from rlvr_jax.models.config import DecoderConfig
 from rlvr_jax.models.transformer import Transformer
 from rlvr_jax.sampling import sampler
 from rlvr_jax.tasks import demonstrations, order, packing
@@ -45,24 +46,8 @@ def build(config: ConfigDict) -> SupervisedRun:
   mesh = mesh_lib.make_mesh(**config.mesh)
   _check_rows(config, mesh)
   tokenizer = tasks.HFTokenizer(config.model.folder)
-  fields = {name: config.data[name] for name in relations.DEMONSTRATIONS}
-  fields["columns"] = dict(fields["columns"])
-  options = demonstrations.Options(seed=config.seed, **fields)
-  learnt, held_out = demonstrations.read(
-    tokenizer, options, config.data.data_dir or None
-  )
   sizes = build_lib.decoder_config(config, tokenizer.vocab_size)
-  longest = max((*learnt, *held_out), key=lambda each: len(each.tokens))
-  answer = len(longest.tokens) - longest.prompt
-  hf.check_positions(longest.prompt, answer, sizes)
-  pack = lambda found: packing.Packed(
-    found, options.length, tokenizer.pad_id, config.data.pack
-  )
-  train = pack(learnt)
-  logging.info(
-    "%d demonstrations in %d rows, %.1f %% of them filled",
-    *(len(learnt), len(train), 100 * train.fill),
-  )
+  learnt, held_out = _packed(config, tokenizer, sizes)
   programs = SupervisedPrograms(
     Transformer(sizes, Layout(mesh)),
     config_lib.build_chain(config),
@@ -71,8 +56,31 @@ def build(config: ConfigDict) -> SupervisedRun:
     mesh,
   )
   key = jax.random.key(config.seed)
-  measured = pack(held_out) if held_out else None
-  return SupervisedRun(config, train, measured, programs, mesh, key)
+  return SupervisedRun(config, learnt, held_out, programs, mesh, key)
+
+
+def _packed(
+  config: ConfigDict, tokenizer: tasks.ChatTokenizer, sizes: DecoderConfig
+) -> tuple[packing.Packed, packing.Packed | None]:
+  """The rows to learn from, and those to measure on if there are any."""
+  fields = {name: config.data[name] for name in relations.DEMONSTRATIONS}
+  fields["columns"] = dict(fields["columns"])
+  options = demonstrations.Options(seed=config.seed, **fields)
+  learnt, held_out = demonstrations.read(
+    tokenizer, options, config.data.data_dir or None
+  )
+  longest = max((*learnt, *held_out), key=lambda each: len(each.tokens))
+  answer = len(longest.tokens) - longest.prompt
+  hf.check_positions(longest.prompt, answer, sizes)
+  pack = lambda found: packing.Packed(
+    found, options.length, tokenizer.pad_id, config.data.pack
+  )
+  packed = pack(learnt)
+  logging.info(
+    "%d demonstrations in %d rows, %.1f %% of them filled",
+    *(len(learnt), len(packed), 100 * packed.fill),
+  )
+  return packed, pack(held_out) if held_out else None
 
 
 def _check_rows(config: ConfigDict, mesh: jax.sharding.Mesh) -> None:
