@@ -81,14 +81,15 @@ def _leave_owned_bounds(c: ConfigDict) -> None:
 def _fit(c: ConfigDict) -> None:
   """Numbers that a method had for other lengths and rows, for those at hand.
 
-  The slope of the overlong punishment keeps its share of a response, a constant
-  denominator counts the tokens of an update at most, and slices divide the rows
-  of an update.
+  The slope of the overlong punishment keeps its share of a response, a reward
+  of the length has the limit of the responses, a constant denominator counts
+  the tokens of an update at most, and slices divide the rows of an update.
   """
   response, overlong = c.rollout.max_response, c.overlong_shaping
   if overlong.max_length:
     share = overlong.buffer / overlong.max_length
     overlong.update(max_length=0, buffer=math.ceil(share * response))
+  c.length_reward.max_length = 0
   rows = c.rollout.prompts * c.rollout.per_prompt // c.train.updates
   if c.loss.scale:
     c.loss.scale = float(rows * response)

@@ -40,6 +40,9 @@ class TokenBatch:
   stats: dict[str, Array]  # f32[B, T, ...] rollout needs, by Need.key
   notes: dict[str, Array]  # [B, ...] notes needed, and those of `prepare`
   metrics: dict[str, Array]  # f32[]
+  # Several examples in a row: i32[B, P+T], each its own number in one piece, -1
+  # at padding; None: a row is one sequence.
+  segment: Array | None = None
 
   @property
   def response(self) -> Array:

@@ -9,7 +9,7 @@ from absl import flags
 import runs
 from rlvr_jax import methods
 from rlvr_jax.report import catalogue
-from rlvr_jax.training import compare, loop
+from rlvr_jax.training import compare, loop, sft
 from rlvr_jax.training import config as config_lib
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -79,6 +79,7 @@ def no_training(monkeypatch, tmp_path, tmp_path_factory):
   """Runs a command line as far as the check of its configurations."""
   monkeypatch.chdir(ROOT)
   monkeypatch.setattr(loop, "train", config_lib.check)
+  monkeypatch.setattr(sft, "train", config_lib.check)
   monkeypatch.setattr(compare, "compare", lambda *a: compare.plan(*a[:4]))
   cache = tmp_path_factory.getbasetemp().parent / "cache"
   monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
@@ -101,7 +102,7 @@ def no_training(monkeypatch, tmp_path, tmp_path_factory):
 
 def test_the_readme_shows_the_programs():
   programs = {command.split()[0] for command in README_COMMANDS}
-  names = ("train", "compare", "evaluate")
+  names = ("train", "compare", "evaluate", "sft")
   assert programs == {f"experiments.{name}" for name in names}
 
 

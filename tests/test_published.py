@@ -73,6 +73,7 @@ def test_a_method_s_lengths_are_those_of_the_experiment(name):
     assert longest == own.rollout.max_response
     # What is punished for its length, and what a sum is divided by.
     assert c.overlong_shaping.max_length == 0
+    assert c.length_reward.max_length == 0
     if "overlong_shaping" in c.chain:
       assert c.overlong_shaping.buffer == -(-longest // 5)
     rows = c.rollout.prompts * c.rollout.per_prompt // c.train.updates

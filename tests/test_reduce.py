@@ -165,6 +165,7 @@ def test_whitening_nothing_or_one_thing_gives_zero():
     reduce.whiten,
     reduce.centred_product,
     reduce.returns_to_go,
+    reduce.row_softmax,
   ],
 )
 def test_what_does_not_count_does_not_matter(reduction):
@@ -262,6 +263,17 @@ def test_the_mean_of_a_row_is_over_its_counted_tokens():
   mask = jnp.array([[True, False], [False, False]])
   x = jnp.array([[3.0, jnp.nan], [jnp.nan, 1.0]])
   np.testing.assert_array_equal(reduce.row_mean(x, mask), [3.0, 0.0])
+
+
+@given(values, masks)
+def test_the_softmax_of_a_row_is_over_its_counted_tokens(x, mask):
+  found = reduce.row_softmax(jnp.asarray(x), jnp.asarray(mask))
+  for row, counted, got in zip(x, mask, found):
+    powers = np.exp(row[counted].astype(np.float64) - row.max())
+    np.testing.assert_allclose(
+      got[counted], powers / powers.sum(), rtol=1e-4, atol=1e-7
+    )
+    assert not got[~counted].any()
 
 
 @pytest.mark.parametrize(

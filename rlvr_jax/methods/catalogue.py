@@ -23,6 +23,7 @@ from rlvr_jax.methods.entropy_advantage import entropy_advantage
 from rlvr_jax.methods.entropy_annealing import entropy_annealing
 from rlvr_jax.methods.entropy_bonus import entropy_bonus
 from rlvr_jax.methods.entropy_dynamics_rft import entropy_dynamics_rft
+from rlvr_jax.methods.entropy_sft import entropy_sft
 from rlvr_jax.methods.epo import epo
 from rlvr_jax.methods.ettrl_ear import ettrl_ear
 from rlvr_jax.methods.exploration_bonuses import exploration_bonuses
@@ -41,6 +42,7 @@ from rlvr_jax.methods.integral_clip import integral_clip
 from rlvr_jax.methods.kl_cov import kl_cov
 from rlvr_jax.methods.kl_penalty import kl_penalty
 from rlvr_jax.methods.lare import lare
+from rlvr_jax.methods.length_reward import length_reward
 from rlvr_jax.methods.lp_reg import lp_reg
 from rlvr_jax.methods.one_shot_rlvr import one_shot_rlvr
 from rlvr_jax.methods.open_set_tta import open_set_tta
@@ -65,6 +67,7 @@ from rlvr_jax.methods.seed_grpo import seed_grpo
 from rlvr_jax.methods.siren import siren
 from rlvr_jax.methods.state_entropy_reg import state_entropy_reg
 from rlvr_jax.methods.steer import steer
+from rlvr_jax.methods.tea_rl import tea_rl
 from rlvr_jax.methods.tecrl import tecrl
 from rlvr_jax.methods.ttrl import ttrl
 from rlvr_jax.methods.unlikeliness import unlikeliness
@@ -292,5 +295,12 @@ CATALOGUE: dict[str, Entry] = {
   ),
   "prime": Entry(
     prime, "advantage", "PRIME: implicit process rewards", "2502.01456"
+  ),
+  "tea_rl": Entry(tea_rl, "regularizer", "Light-IF (TEA-RL)", "2508.03178"),
+  "entropy_sft": Entry(
+    entropy_sft, "surrogate", "Light-IF (Entropy-SFT)", "2508.03178"
+  ),
+  "length_reward": Entry(
+    length_reward, "reward", "Light-IF (length reward)", "2508.03178"
   ),
 }

@@ -42,7 +42,12 @@ class Attention:
     return query - key < self.window
 
   def causal(
-    self, q_bshd: Array, k_bskd: Array, v_bskd: Array, valid: Array
+    self,
+    q_bshd: Array,
+    k_bskd: Array,
+    v_bskd: Array,
+    valid: Array,
+    segment: Array | None = None,
   ) -> Array:
     """Attention of every position to the valid ones up to itself.
 
@@ -51,6 +56,8 @@ class Attention:
       k_bskd: f[B, S, K, h] keys.
       v_bskd: f[B, S, K, h] values.
       valid: bool[B, S] positions that may be attended to, in one piece.
+      segment: i32[B, S]; positions of different numbers do not see each other.
+        None for one sequence a row.
 
     Returns:
       f[B, S, H, h].
@@ -58,6 +65,8 @@ class Attention:
     length = q_bshd.shape[1]
     place = jnp.arange(length)
     mask = jnp.tril(jnp.ones((length, length), bool)) & valid[:, None, :]
+    if segment is not None:
+      mask &= segment[:, :, None] == segment[:, None, :]
     mask = (mask & self.sees(place[:, None], place))[:, None]
     if self.soft_cap is None:
       return jax.nn.dot_product_attention(

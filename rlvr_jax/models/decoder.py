@@ -129,23 +129,27 @@ class Decoder(nnx.Module):
       body = jax.checkpoint(body)
     return jax.lax.scan(body, x, (stacked, self._layers(), extra))
 
-  def full(self, tokens: Array, valid: Array) -> tuple[Array, tuple]:
+  def full(
+    self, tokens: Array, valid: Array, segment: Array | None = None
+  ) -> tuple[Array, tuple]:
     """All positions at once.
 
     Args:
       tokens: i32[B, S].
       valid: bool[B, S]; padding stands on the left.
+      segment: i32[B, S] number of the sequence that a position is of, each in
+        one piece, padding wherever; None for one sequence a row.
 
     Returns:
       Normalised states f[B, S, D], and keys and values f[L, B, S, K, h].
     """
     shape = tokens.shape
-    positions = jnp.maximum(jnp.cumsum(valid, axis=1) - 1, 0).reshape(-1)
+    positions = _positions(valid, segment).reshape(-1)
 
     def layer(block, frequency, attend, x, _):
       parts = block.project(x, positions, frequency)
       q, k, v = (y.reshape(*shape, *y.shape[1:]) for y in parts)
-      out = attend.causal(q, k, v, valid)
+      out = attend.causal(q, k, v, valid, segment)
       return block.finish(x, out.reshape(-1, *out.shape[2:])), (k, v)
 
     x, cache = self.scan(layer, self.embed(tokens.reshape(-1)))
@@ -180,3 +184,12 @@ class Decoder(nnx.Module):
     caches = (prompt.keys, prompt.values, own.keys, own.values)
     x, new = self.scan(layer, self.embed(tokens.reshape(-1)), caches)
     return self.norm(x).reshape(*shape, -1), new
+
+
+def _positions(valid: Array, segment: Array | None) -> Array:
+  """i32[B, S]: positions in the sequence, from 0 on in each segment."""
+  if segment is None:
+    return jnp.maximum(jnp.cumsum(valid, axis=1) - 1, 0)
+  place = jnp.broadcast_to(jnp.arange(segment.shape[1]), segment.shape)
+  begins = jnp.diff(segment, axis=1, prepend=segment[:, :1]) != 0
+  return place - jax.lax.cummax(jnp.where(begins, place, 0), axis=1)

@@ -51,7 +51,11 @@ class Transformer:
     length = batch.mask.shape[1]
     answer = jnp.ones((batch.mask.shape[0], length - 1), bool)
     valid = jnp.concatenate([batch.prompt_mask, answer], axis=1)
-    states, _ = self.module(params).full(batch.tokens[:, :-1], valid)
+    segment = None
+    if batch.segment is not None:
+      segment = batch.segment[:, :-1]
+      valid = segment >= 0
+    states, _ = self.module(params).full(batch.tokens[:, :-1], valid, segment)
     return states[:, prompt - 1 :]
 
   def head(self, params: PyTree) -> stats.Head:

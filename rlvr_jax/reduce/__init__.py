@@ -34,3 +34,4 @@ from rlvr_jax.reduce.rows import last_token as last_token
 from rlvr_jax.reduce.rows import returns_to_go as returns_to_go
 from rlvr_jax.reduce.rows import row_length as row_length
 from rlvr_jax.reduce.rows import row_mean as row_mean
+from rlvr_jax.reduce.rows import row_softmax as row_softmax

@@ -17,6 +17,16 @@ def row_mean(x: Array, mask: Array) -> Array:
   return total / jnp.maximum(row_length(mask > 0), 1)
 
 
+def row_softmax(x: Array, mask: Array) -> Array:
+  """f32[B, T]: exp(x) of each counted token as a share of its row; 0 else."""
+  counted = mask > 0
+  highest = jnp.where(counted, x, -jnp.inf).max(axis=1, keepdims=True)
+  highest = jax.lax.stop_gradient(jnp.where(highest > -jnp.inf, highest, 0))
+  powers = jnp.where(counted, jnp.exp(jnp.where(counted, x - highest, 0)), 0)
+  total = powers.sum(axis=1, keepdims=True)
+  return powers / jnp.where(total > 0, total, 1)
+
+
 def last_token(mask: Array) -> Array:
   """bool[B, T]: the last counted position of each row; none if empty."""
   later = jnp.cumsum(mask[:, ::-1].astype(jnp.int32), axis=1)[:, ::-1]

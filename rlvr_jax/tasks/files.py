@@ -2,9 +2,6 @@
 
 import functools
 import os
-from collections.abc import Sequence
-
-from absl import logging
 
 from rlvr_jax.tasks import chat, filters, selection, sources
 from rlvr_jax.tasks.base import Problem, Task
@@ -48,8 +45,8 @@ def files_task(
     measured = to_measure_on(tokenizer, options, grading, data_dir)
   held_out = selection.held_out_of(measured, options.ngram)
   learned = selection.to_learn_from(options.train, held_out=held_out, **common)
-  _check_left(options.train, learned)
-  _log("to learn from", learned.report)
+  learned.check_left(options.train)
+  learned.log("problems to learn from")
   evaluation = [_asked(kept) for part in measured.parts for kept in part]
   flat = [_asked(kept) for part in learned.parts for kept in part]
   sizes = [len(part) for part in learned.parts]
@@ -79,8 +76,8 @@ def to_measure_on(
   """
   common = _common(tokenizer, options, grading, data_dir)
   measured = selection.to_measure_on(options.evaluation, **common)
-  _check_left(options.evaluation, measured)
-  _log("to measure on", measured.report)
+  measured.check_left(options.evaluation)
+  measured.log("problems to measure on")
   return measured
 
 
@@ -138,20 +135,6 @@ def render(
     thinking=thinking,
     template=template,
   )
-
-
-def _log(purpose: str, report: filters.Report) -> None:
-  level = logging.WARNING if report.dropped else logging.INFO
-  logging.log(level, "problems %s:\n%s", purpose, report)
-
-
-def _check_left(specs: Sequence[str], found: selection.Found) -> None:
-  for spec, part in zip(specs, found.parts, strict=True):
-    if not part:
-      raise ValueError(
-        f"Nothing is left of {spec!r}; leave it out, or change the options "
-        f"that drop its rows:\n{found.report}"
-      )
 
 
 def _asked(kept: filters.Kept) -> Asked:

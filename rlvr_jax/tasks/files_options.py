@@ -61,8 +61,8 @@ class FilesOptions:
   seed: int = 0
 
   def __post_init__(self):
-    _check_datasets("train", self.train, least=0)
-    _check_datasets("evaluation", self.evaluation, least=1)
+    check_datasets("files: train", self.train, least=0)
+    check_datasets("files: evaluation", self.evaluation, least=1)
     _check_weights(self)
     sources.columns_of(self.columns)
     styles.check(self.style, self.clusters)
@@ -77,21 +77,31 @@ class FilesOptions:
         raise ValueError(f"files: {name} = {getattr(self, name)} must be >= 0.")
 
 
-def _check_datasets(name: str, specs: object, least: int) -> None:
+def check_datasets(name: str, specs: object, least: int) -> None:
+  """Raises unless these are datasets that are there, each once.
+
+  Args:
+    name: of the option, for messages.
+    specs: what was given.
+    least: how many there must be.
+
+  Raises:
+    ValueError: they are not.
+  """
   if not isinstance(specs, tuple | list) or len(specs) < least:
     raise ValueError(
-      f"files: {name} = {specs!r} must be a tuple of {least} or more datasets, "
-      f'for example {name}=("problems.parquet",).'
+      f"{name} = {specs!r} must be a tuple of {least} or more datasets, for "
+      f'example {name.rpartition(" ")[2]}=("problems.parquet",).'
     )
   for spec in specs:
     if not isinstance(spec, str):
-      raise ValueError(f"files: {name} holds {spec!r}, which is no path.")
+      raise ValueError(f"{name} holds {spec!r}, which is no path.")
     records.check(spec)
   twice = sorted({spec for spec in specs if specs.count(spec) > 1})
   if twice:
     raise ValueError(
-      f"files: {name} holds {twice} more than once; give a dataset a larger "
-      "weight in train_weights instead."
+      f"{name} holds {twice} more than once; give each once, or a larger "
+      "weight where there are train_weights."
     )
 
 

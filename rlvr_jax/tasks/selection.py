@@ -2,16 +2,27 @@
 
 import collections
 import itertools
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+from absl import logging
 
 from rlvr_jax.tasks import filters, overlap, sources
 
 # Question i of reasoning-gym depends on seed + i: near seeds ask the same.
 _FAR = 2**31
 
-# `filters.Filter` but for its report and whether it is by source.
-Keep = Callable[..., filters.Filter]
+
+class Kept(Protocol):
+  """What becomes of a row that is kept."""
+
+  row: sources.Row
+
+
+# Keeps rows of a dataset: `filters.Filter`, or another like it.
+Filtered = Callable[[Iterable[sources.Row]], Iterable[Kept]]
+# Makes one, given its report and whether a row may come again by `by_source`.
+Keep = Callable[..., Filtered]
 # `sources.read` but for the dataset and the seed.
 Rows = Callable[..., Iterator[sources.Row]]
 
@@ -19,8 +30,22 @@ Rows = Callable[..., Iterator[sources.Row]]
 class Found(NamedTuple):
   """What is left of datasets, and what became of the rest."""
 
-  parts: list[list[filters.Kept]]  # by dataset, in their order
+  parts: list[list[Kept]]  # by dataset, in their order
   report: filters.Report
+
+  def check_left(self, specs: Sequence[str]) -> None:
+    """Raises ValueError if nothing is left of one of the datasets."""
+    for spec, part in zip(specs, self.parts, strict=True):
+      if not part:
+        raise ValueError(
+          f"Nothing is left of {spec!r}; leave it out, or change the options "
+          f"that drop its rows:\n{self.report}"
+        )
+
+  def log(self, what: str) -> None:
+    """Tells what became of the rows; louder if some were dropped."""
+    level = logging.WARNING if self.report.dropped else logging.INFO
+    logging.log(level, "%s:\n%s", what, self.report)
 
 
 def to_measure_on(

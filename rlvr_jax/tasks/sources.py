@@ -72,6 +72,7 @@ def read(
   columns: Mapping[str, str] | None = None,
   *,
   reference: Literal["text", "json", "entry"] = "text",
+  answers: Literal["column", "last", "all"] = "column",
   data_dir: str | None = None,
   seed: int = 0,
 ) -> Iterator[Row]:
@@ -84,6 +85,9 @@ def read(
     reference: what reference answers may be: "text", which numbers are, too;
       "json", also lists and objects, as their JSON; "entry", the same, and
       rows of "gym:" have what their scorer needs.
+    answers: where answers stand: in their "column"; or, of conversations that
+      end with the assistant, in its "last" message or in "all" of its
+      messages, each of which is a row of its own.
     data_dir: where TFDS keeps datasets; None is its own default.
     seed: of reasoning-gym.
 
@@ -104,8 +108,14 @@ def read(
   for number, (place, record) in enumerate(found.rows):
     known = dict(source=found.name, id=str(number))
     known = {k: v for k, v in known.items() if k not in given}
-    values = _values(spec, place, record, names, known)
-    yield _row(place, values, reference != "text")
+    wanted = names._asdict()
+    if answers != "column" and _is_answered(_first(record, names.prompt)):
+      del wanted["answer"]
+    values = _values(spec, place, record, wanted, known)
+    if "answer" in values:
+      yield _row(place, values, reference != "text")
+    else:
+      yield from _turns(place, values, answers)
   if number < 0:
     raise ValueError(f"{spec!r} has no rows; leave it out.")
 
@@ -119,12 +129,12 @@ def _values(
   spec: str,
   place: str,
   record: records.Record,
-  columns: Columns,
-  known: dict[str, str],
+  columns: Mapping[str, str],
+  known: Mapping[str, str],
 ) -> dict[str, object]:
   """What a row has, or else is known of it, by field of `Columns`."""
   values = {}
-  for field, name in columns._asdict().items():
+  for field, name in columns.items():
     value = _first(record, name)
     if value is _MISSING:
       value = known.get(field, _MISSING)
@@ -141,9 +151,30 @@ def _values(
 def _row(place: str, values: dict[str, object], structured: bool) -> Row:
   if structured and isinstance(values["answer"], list | dict):
     values["answer"] = _json(place, values["answer"])
+  messages = _asked(place, _messages(place, values.pop("prompt")))
+  return Row(messages, **_texts(place, values), place=place)
+
+
+def _is_answered(prompt: object) -> bool:
+  """Whether it is a conversation that ends with the assistant."""
+  last = prompt[-1] if isinstance(prompt, list) and prompt else None
+  return isinstance(last, dict) and last.get("role") == "assistant"
+
+
+def _turns(
+  place: str, values: dict[str, object], answers: str
+) -> Iterator[Row]:
+  """A row for the last message of the assistant, or for each of them."""
   messages = _messages(place, values.pop("prompt"))
-  texts = {field: _text(place, field, v) for field, v in values.items()}
-  return Row(messages, **texts, place=place)
+  texts = _texts(place, values)
+  ends = [i for i, m in enumerate(messages) if m["role"] == "assistant"]
+  for end in ends if answers == "all" else ends[-1:]:
+    before = _asked(place, messages[:end])
+    yield Row(before, messages[end]["content"], **texts, place=place)
+
+
+def _texts(place: str, values: Mapping[str, object]) -> dict[str, str]:
+  return {field: _text(place, field, v) for field, v in values.items()}
 
 
 def _first(record: records.Record, names: str) -> object:
@@ -179,14 +210,22 @@ def _messages(place: str, prompt: object) -> tuple[chat.Message, ...]:
         f"{list(chat.ROLES)} and its content as text."
       )
     _encodable(place, message["content"])
-  if prompt[-1]["role"] != "user":
-    raise ValueError(
-      f"{place}: the last message is of the {prompt[-1]['role']}, but a "
-      "response answers the user; drop what follows the user's last message."
-    )
   return tuple(
     chat.Message(role=m["role"], content=m["content"]) for m in prompt
   )
+
+
+def _asked(
+  place: str, messages: tuple[chat.Message, ...]
+) -> tuple[chat.Message, ...]:
+  """The messages, if the user is to be answered."""
+  if not messages or messages[-1]["role"] != "user":
+    last = f"is of the {messages[-1]['role']}" if messages else "is missing"
+    raise ValueError(
+      f"{place}: the last message {last}, but a response answers the user; "
+      "drop what follows the user's last message."
+    )
+  return messages
 
 
 def _text(place: str, field: str, value: object) -> str:

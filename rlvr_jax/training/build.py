@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import jax
 import optax
@@ -34,6 +34,26 @@ class Run(NamedTuple):
   evaluator: Evaluator
   mesh: jax.sharding.Mesh
   key: jax.Array
+
+
+class AnyRun(Protocol):
+  """What runs of any kind have in common."""
+
+  @property
+  def config(self) -> ConfigDict:
+    """As it was given."""
+
+  @property
+  def programs(self) -> Programs:
+    """The steps of training."""
+
+  @property
+  def mesh(self) -> jax.sharding.Mesh:
+    """Where things live."""
+
+  @property
+  def key(self) -> jax.Array:
+    """Of everything random."""
 
 
 def learning_rate(config: ConfigDict) -> optax.Schedule:

@@ -3,8 +3,8 @@
 from collections.abc import Container, Iterator, Sequence
 
 from rlvr_jax import methods
-from rlvr_jax.training import hyper
-from rlvr_jax.transform import LossTransform
+from rlvr_jax.training import fields, hyper
+from rlvr_jax.transform import LossTransform, keep_plan
 
 # The bounds of configs/default.py; a method with its own would ignore others.
 CLIP = 0.2
@@ -70,7 +70,10 @@ def _composed(
     yield f"config.chain: {error}"
     return
   yield from _ema(config, transform, wrong)
-  yield from _bounds(config, transform, wrong)
+  if fields.is_supervised(config):
+    yield from _supervised(transform)
+  else:
+    yield from _bounds(config, transform, wrong)
 
 
 def _ema(
@@ -84,6 +87,29 @@ def _ema(
       "config.train.ema_decay = 0, but the chain needs the slow copy 'ema'; "
       "set a decay in (0, 1)."
     )
+
+
+def _supervised(transform: LossTransform) -> Iterator[str]:
+  """What demonstrations cannot give a method."""
+  names = [part.name for part in transform.parts]
+  if "surrogate" not in transform.owns:
+    yield (
+      f"config.chain = {names}: none of them sets the surrogate, and the "
+      "clipped ratio of PPO means nothing for demonstrations, which nobody "
+      "sampled; add 'reinforce', which is cross-entropy here, or 'entropy_sft'."
+    )
+  for part in transform.parts:
+    lacks = (
+      ("advantages", "advantages" in part.owns),
+      ("further samples", part.plan is not keep_plan),
+      ("the text of responses", any(need.is_note for need in part.needs)),
+    )
+    for what, wanted in lacks:
+      if wanted:
+        yield (
+          f"config.chain: {part.name!r} is for rollouts, it makes or reads "
+          f"{what}; leave it out in supervised training."
+        )
 
 
 def _bounds(

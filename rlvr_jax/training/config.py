@@ -83,6 +83,24 @@ def check(config: ConfigDict, workdir: str | os.PathLike | None = None) -> None:
   refuse(problems(config, workdir))
 
 
+def check_kind(config: ConfigDict, supervised: bool) -> None:
+  """Raises if a configuration is for the other program.
+
+  Args:
+    config: of a run.
+    supervised: whether demonstrations are to be learnt.
+
+  Raises:
+    ConfigError: it is of reinforcement learning, or the other way round.
+  """
+  if fields.is_supervised(config) != supervised:
+    here, there = ("sft", "train") if supervised else ("train", "sft")
+    raise ConfigError(
+      f"this configuration is for experiments.{there}, not experiments.{here}: "
+      f"it has {'no' if supervised else 'a'} section config.data."
+    )
+
+
 def refuse(found: Sequence[str]) -> None:
   """Raises a ConfigError if there are problems."""
   if found:

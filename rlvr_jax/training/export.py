@@ -8,8 +8,8 @@ from ml_collections import ConfigDict
 
 from rlvr_jax.models.hf.write import write_folder
 from rlvr_jax.training import config as config_lib
-from rlvr_jax.training import precision, warm_start
-from rlvr_jax.training.build import Run, build
+from rlvr_jax.training import fields, precision, sft, warm_start
+from rlvr_jax.training.build import AnyRun, build
 from rlvr_jax.training.checkpoint import Checkpoints
 from rlvr_jax.training.state import TrainState, layout, like
 from rlvr_jax.types import PyTree
@@ -51,7 +51,7 @@ def export(
     raise config_lib.ConfigError(f"{folder} exists; give another folder.")
   warm_start.check(config, workdir)
   with config_lib.building():
-    run = build(config)
+    run = sft.build(config) if fields.is_supervised(config) else build(config)
   step, state = _newest(run, pathlib.Path(workdir).absolute())
   trained = precision.exact(state.params, state.opt)
   params = run.programs.weights.whole(trained, _below(run, workdir))
@@ -60,7 +60,7 @@ def export(
   return step
 
 
-def _newest(run: Run, workdir: pathlib.Path) -> tuple[int, TrainState]:
+def _newest(run: AnyRun, workdir: pathlib.Path) -> tuple[int, TrainState]:
   """The newest checkpoint of a run, where its arrays live in training."""
   params = jax.eval_shape(run.programs.model.init, run.key)
   shapes = jax.eval_shape(run.programs.init_state, run.key, params)
@@ -82,7 +82,7 @@ def _newest(run: Run, workdir: pathlib.Path) -> tuple[int, TrainState]:
     checkpoints.close()
 
 
-def _below(run: Run, workdir: str | os.PathLike) -> PyTree | None:
+def _below(run: AnyRun, workdir: str | os.PathLike) -> PyTree | None:
   """The weights below the adapters; None without adapters."""
   if not run.programs.weights.adapted:
     return None

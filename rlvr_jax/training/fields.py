@@ -1,7 +1,7 @@
 """The fields of a configuration, and what each may hold by itself."""
 
 import difflib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple, get_args
 
 from rlvr_jax import methods
@@ -127,14 +127,46 @@ RULES: dict[str, Rule] = {
   "mesh.fsdp": _whole(1),
   "mesh.tensor": _whole(1),
 }
+# What only supervised training has, and the sections it shares.
+_DATA: dict[str, Rule] = {
+  "data.train": _tuple_of(_TEXT),
+  "data.evaluation": _tuple_of(_TEXT, least=0),
+  "data.columns": _DICT,
+  "data.answers": _TEXT,
+  "data.system": _TEXT,
+  "data.instruction": _TEXT,
+  "data.thinking": _one_of(None, True, False),
+  "data.template": _TEXT,
+  "data.length": _whole(2),
+  "data.pack": _FLAG,
+  "data.ngram": _whole(0),
+  "data.data_dir": _TEXT,
+  "train.rows": _whole(1),
+}
+_SHARED = (
+  *("label", "seed", "steps", "chain", "progress", "model", "train"),
+  *("optimizer", "guard", "checkpoint", "mesh"),
+  *("loss.aggregation", "loss.scale", "evaluation.every"),
+)
+SUPERVISED = _DATA | {
+  name: rule
+  for name, rule in RULES.items()
+  if name in _SHARED or name.partition(".")[0] in _SHARED
+}
+_WHOLE = ("task.options", "data.columns")
+
+
+def is_supervised(config: Mapping[str, object]) -> bool:
+  """Whether a configuration is one of `experiments.sft`."""
+  return "data" in config
 
 
 def flatten(config: dict, prefix: str = "") -> dict[str, object]:
-  """Nested dicts to one dict with dotted names; `task.options` stays whole."""
+  """Nested dicts to one with dotted names; options and columns stay whole."""
   flat = {}
   for name, value in config.items():
     path = prefix + name
-    if isinstance(value, dict) and path != "task.options":
+    if isinstance(value, dict) and path not in _WHOLE:
       flat |= flatten(value, path + ".")
     else:
       flat[path] = value
@@ -148,17 +180,18 @@ def misfits(config: dict) -> Iterator[tuple[str, str]]:
     config: as a plain dict.
   """
   known = methods.CATALOGUE
+  rules = SUPERVISED if is_supervised(config) else RULES
   flat = flatten({k: v for k, v in config.items() if k not in known})
-  for name in sorted(RULES.keys() - flat.keys()):
-    yield name, f"config.{name} is missing; allowed: {RULES[name].allowed}."
+  for name in sorted(rules.keys() - flat.keys()):
+    yield name, f"config.{name} is missing; allowed: {rules[name].allowed}."
   for name, value in flat.items():
-    if name not in RULES:
-      near = difflib.get_close_matches(name, [*RULES, *known], n=1)
+    if name not in rules:
+      near = difflib.get_close_matches(name, [*rules, *known], n=1)
       hint = f" (did you mean config.{near[0]}?)" if near else ""
       text = f"config.{name} = {value!r} is not a field{hint}; remove it."
       yield name, text
-    elif not RULES[name].test(value):
-      text = f"config.{name} = {value!r} must be {RULES[name].allowed}."
+    elif not rules[name].test(value):
+      text = f"config.{name} = {value!r} must be {rules[name].allowed}."
       yield name, text
   for name in known:
     if not _DICT.test(config.get(name, {})):

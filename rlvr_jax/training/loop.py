@@ -3,7 +3,7 @@
 import os
 import pathlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import jax
 import tqdm
@@ -14,12 +14,16 @@ from rlvr_jax import tasks
 from rlvr_jax.training import config as config_lib
 from rlvr_jax.training import host, warm_start
 from rlvr_jax.training import metrics as metrics_lib
-from rlvr_jax.training.build import Run, build
+from rlvr_jax.training.build import AnyRun, Run, build
 from rlvr_jax.training.checkpoint import Checkpoints
 from rlvr_jax.training.state import TrainState, layout, like
 from rlvr_jax.types import PyTree
 
 Line = dict[str, float]
+Steps = Callable[
+  [AnyRun, TrainState, PyTree | None],
+  Iterator[tuple[TrainState, Line, host.Accuracy]],
+]
 
 
 def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
@@ -38,10 +42,33 @@ def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
     FloatingPointError: too many updates in a row were refused.
     RuntimeError: too many rewards of a step are unknown.
   """
+  config_lib.check_kind(config, supervised=False)
   config_lib.check(config, workdir)
   with config_lib.building():
     run = build(config)
-  workdir = pathlib.Path(workdir).absolute()
+  return advance(run, workdir, _steps, history=True)
+
+
+def advance(
+  run: AnyRun, workdir: str | os.PathLike, steps: Steps, history: bool = False
+) -> TrainState:
+  """Goes on from what a folder holds to the end of a run.
+
+  Args:
+    run: as it was built; its configuration has been checked.
+    workdir: of the run.
+    steps: (run, state, ref) to an iterator of the state, the numbers and the
+      accuracies after every step that is left.
+    history: whether accuracies are written.
+
+  Returns:
+    The final state.
+
+  Raises:
+    ConfigError: the folder holds a run that began with other weights.
+    FloatingPointError: too many updates in a row were refused.
+  """
+  config, workdir = run.config, pathlib.Path(workdir).absolute()
   warm_start.check(config, workdir)
   # A refused run must not claim the folder: nothing is written before here.
   workdir.mkdir(parents=True, exist_ok=True)
@@ -51,14 +78,14 @@ def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
   state = begin = _start(run, params, checkpoints)
   ref = run.programs.weights.frozen(params)
   del params  # The state has its own; only the frozen ones stay.
-  writers, histories = _writers(workdir, int(begin.step))
+  writers, histories = _writers(workdir, int(begin.step), history)
   try:
-    for state, line, accuracy in _steps(run, begin, ref):
+    for state, line, accuracy in steps(run, begin, ref):
       step = int(state.step)
       for writer in writers:
         writer.write(step - 1, line)
-      for history in histories:
-        history.write(step - 1, accuracy)
+      for each in histories:
+        each.write(step - 1, accuracy)
       _guard(run, line)
       if step % config.checkpoint.every == 0 or step == config.steps:
         checkpoints.save(step, state)
@@ -69,7 +96,7 @@ def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
   return state
 
 
-def _start(run: Run, params: PyTree, checkpoints: Checkpoints) -> TrainState:
+def _start(run: AnyRun, params: PyTree, checkpoints: Checkpoints) -> TrainState:
   """The newest checkpoint, else the state before the first step.
 
   Made under jit, scalars included, so that a fresh and a restored state have
@@ -85,7 +112,7 @@ def _start(run: Run, params: PyTree, checkpoints: Checkpoints) -> TrainState:
 
 
 def _writers(
-  workdir: pathlib.Path, start: int
+  workdir: pathlib.Path, start: int, history: bool
 ) -> tuple[list[metrics_lib.Writer], list[metrics_lib.JsonWriter]]:
   """Where the numbers of a step go, and where its accuracies."""
   if jax.process_index():
@@ -94,10 +121,12 @@ def _writers(
     metrics_lib.JsonWriter(workdir / "metrics.jsonl", start),
     metrics_lib.TensorBoardWriter(workdir / "tensorboard", start),
   ]
+  if not history:
+    return metrics, []
   return metrics, [metrics_lib.JsonWriter(workdir / "accuracy.jsonl", start)]
 
 
-def _guard(run: Run, line: Line) -> None:
+def _guard(run: AnyRun, line: Line) -> None:
   limit = run.config.guard.max_consecutive
   if line["guard/consecutive_max"] >= limit:
     raise FloatingPointError(

@@ -4,11 +4,12 @@ Each is tested when the fields it reads are right by themselves, so that one
 mistake hides no other.
 """
 
+import dataclasses
 import difflib
 from collections.abc import Callable, Container, Iterator
 
 from rlvr_jax.models import hf, mesh
-from rlvr_jax.tasks import FilesOptions
+from rlvr_jax.tasks import FilesOptions, demonstrations
 from rlvr_jax.tasks import configs as task_configs
 from rlvr_jax.training import hyper
 
@@ -31,6 +32,12 @@ TASKS = {
   "sum": task_configs.sum_config,
   "files": FilesOptions,
 }
+# Fields of config.data that are options of demonstrations.
+DEMONSTRATIONS = tuple(
+  field.name
+  for field in dataclasses.fields(demonstrations.Options)
+  if field.name != "seed"
+)
 
 Rule = Callable[..., Iterator[str]]
 _RULES: list[tuple[tuple[str, ...], Rule]] = []
@@ -44,7 +51,8 @@ def problems(flat: dict[str, object], wrong: Container[str]) -> Iterator[str]:
     wrong: names of fields that are missing or wrong by themselves.
   """
   for names, rule in _RULES:
-    if not any(name in wrong for name in names):
+    # Supervised training has other fields.
+    if all(name in flat and name not in wrong for name in names):
       yield from rule(*(flat[name] for name in names))
 
 
@@ -199,6 +207,42 @@ def _files(name, options, folder, max_prompt, max_response, warm_start):
     yield (
       f"config.warm_start.steps = {warm_start}, but files have no "
       "demonstrations; set it to 0."
+    )
+
+
+@_reads("data.train", "model.folder")
+def _tokenizer(train, folder):
+  if not folder:
+    yield (
+      f"config.data.train = {train} needs the tokenizer of a model; set "
+      "config.model.folder."
+    )
+
+
+@_reads("seed", *(f"data.{name}" for name in DEMONSTRATIONS))
+def _demonstrations(seed, *values):
+  try:
+    demonstrations.Options(seed=seed, **dict(zip(DEMONSTRATIONS, values)))
+  except ValueError as error:
+    yield f"config.data: {error}"
+
+
+@_reads("data.pack", "loss.aggregation")
+def _pack(pack, aggregation):
+  if pack and aggregation != "token-mean":
+    yield (
+      f"config.loss.aggregation = {aggregation!r} would take a row of several "
+      "demonstrations for one; choose 'token-mean', or config.data.pack = "
+      "False."
+    )
+
+
+@_reads("train.rows", "train.updates", "train.slices")
+def _packed_rows(rows, updates, slices):
+  if rows % (updates * slices):
+    yield (
+      f"config.train.rows = {rows} must be a multiple of config.train.updates "
+      f"x slices = {updates} x {slices}."
     )
 
 

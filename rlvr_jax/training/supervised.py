@@ -16,7 +16,14 @@ from rlvr_jax.types import Array, PyTree, TokenBatch
 
 
 def token_batch(rows: dict[str, Array]) -> TokenBatch:
-  """Demonstrations as a TokenBatch: right answers nobody sampled."""
+  """Demonstrations as a TokenBatch: right answers nobody sampled.
+
+  Their advantage is 1, so that a policy gradient is one of cross-entropy.
+
+  Args:
+    rows: tokens i32[B, P+T], prompt_mask bool[B, P], mask bool[B, T] and, of
+      packed rows, segment i32[B, P+T].
+  """
   count, length = rows["mask"].shape
   flat = jnp.zeros((count, length), jnp.float32)
   return TokenBatch(
@@ -29,7 +36,7 @@ def token_batch(rows: dict[str, Array]) -> TokenBatch:
     sample_logp=flat,
     score_temperature=jnp.ones(count, jnp.float32),
     old_logp=flat,
-    advantages=flat,
+    advantages=flat + 1,
     stats={},
     notes={},
     metrics={},

@@ -13,7 +13,7 @@ from rlvr_jax.models.hf import files
 from rlvr_jax.models.transformer import Transformer
 from rlvr_jax.training import config as config_lib
 from rlvr_jax.training import state, supervised
-from rlvr_jax.training.build import Run
+from rlvr_jax.training.build import AnyRun, Run
 from rlvr_jax.training.checkpoint import Checkpoints
 from rlvr_jax.types import PyTree
 
@@ -43,8 +43,10 @@ def check(config: ConfigDict, workdir: str | os.PathLike) -> None:
       the run in it began with other weights than the model's folder holds.
   """
   _check_model(config, workdir)
+  if not _wanted(config):
+    return
   folder = _folder(config, workdir)
-  if not config.warm_start.steps or not (folder / "config.json").exists():
+  if not (folder / "config.json").exists():
     return
   checkpoints = Checkpoints(folder / "params", keep=1)
   # A note without parameters is of a warm start that was stopped.
@@ -72,17 +74,22 @@ def _origin(config: ConfigDict) -> dict[str, str]:
   return {"checksum": files.checksum(config.model.folder)}
 
 
+def _wanted(config: ConfigDict) -> bool:
+  """Supervised runs have none before them."""
+  return "warm_start" in config and config.warm_start.steps > 0
+
+
 def _folder(config: ConfigDict, workdir: str | os.PathLike) -> pathlib.Path:
   folder = config.warm_start.folder or os.path.join(workdir, "warm_start")
   return pathlib.Path(folder).absolute()
 
 
-def load_or_train(run: Run, workdir: str | os.PathLike) -> PyTree:
+def load_or_train(run: AnyRun, workdir: str | os.PathLike) -> PyTree:
   """The parameters RL begins with, and the reference policy.
 
   Trained once and kept in `config.warm_start.folder`, or in `warm_start` under
-  the working directory, so that runs can share it. With
-  `config.warm_start.steps` = 0 they are those of the model's folder, or random
+  the working directory, so that runs can share it. Without a warm start, with
+  `config.warm_start.steps` = 0, they are those of the model's folder, or random
   ones. Adapters are new in any case: the warm start trains what is below them.
 
   Args:
@@ -97,7 +104,7 @@ def load_or_train(run: Run, workdir: str | os.PathLike) -> PyTree:
   note = pathlib.Path(workdir) / "model.json"
   if config.model.folder and not note.exists():
     config_lib.write(note, _origin(config))
-  if config.warm_start.steps:
+  if _wanted(config):
     params = _trained(run, workdir, plain)
   else:
     params = _first(run, plain)
@@ -105,7 +112,7 @@ def load_or_train(run: Run, workdir: str | os.PathLike) -> PyTree:
   return lora.with_new(params, model, run.mesh, key)
 
 
-def _first(run: Run, model: Transformer) -> PyTree:
+def _first(run: AnyRun, model: Transformer) -> PyTree:
   """The parameters before any training: those of a folder, or random ones."""
   folder = run.config.model.folder
   if folder:

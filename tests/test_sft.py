@@ -1,0 +1,218 @@
+"""Supervised training: an epoch, a resumed run, meshes, and what is refused."""
+
+import json
+
+import jax
+import numpy as np
+import optax
+import orbax.checkpoint as ocp
+import pytest
+
+import runs
+from configs import laptop
+from configs import sft as sft_config
+from rlvr_jax.models import hf
+from rlvr_jax.training import config as config_lib
+from rlvr_jax.training import export, loop, sft
+from toy_files import jsonl
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+  """Sums, and answers of one to three tokens."""
+  path = tmp_path_factory.mktemp("data") / "sums.jsonl"
+  sums = [dict(prompt=f"{n}+{n}?", response=str(n * n * n)) for n in range(11)]
+  return jsonl(path, sums)
+
+
+def config(rows, **changes):
+  """Small steps on few rows of three or four demonstrations each."""
+  c = sft_config.get_config("runlocal")
+  c.data.train, c.data.evaluation = (rows,), ()
+  c.data.columns.answer = "response"
+  c.steps, c.progress, c.data.length = 5, False, 128
+  c.model.update(dict(dtype="float32", remat=False))
+  c.train.rows = 2
+  c.optimizer.update(dict(learning_rate=3e-3, warmup=0, decay=0))
+  c.evaluation.every = c.checkpoint.every = 2
+  c.mesh = dict(data=2, fsdp=2, tensor=2)
+  for name, value in changes.items():
+    section, _, field = name.rpartition("__")
+    (c[section] if section else c)[field] = value
+  return c
+
+
+# Eight devices need their rows; one test on the whole mesh is enough.
+def alone(monkeypatch):
+  """The run sees one device."""
+  first = jax.devices()[:1]
+  make = sft.mesh_lib.make_mesh
+  monkeypatch.setattr(
+    sft.mesh_lib, "make_mesh", lambda *a, **k: make(devices=first)
+  )
+
+
+def lines(workdir):
+  """All lines without what depends on the clock."""
+  timed = lambda name: name.startswith("time/") or "per_second" in name
+  found = [json.loads(x) for x in (workdir / "metrics.jsonl").open()]
+  return [{k: v for k, v in row.items() if not timed(k)} for row in found]
+
+
+def final(workdir, steps):
+  manager = ocp.CheckpointManager(workdir / "checkpoints")
+  state = manager.restore(steps, args=ocp.args.StandardRestore())
+  manager.close()
+  return state
+
+
+def test_every_answer_token_is_learnt_once_in_an_epoch(rows, monkeypatch):
+  alone(monkeypatch)
+  run = sft.build(config(rows, data__length=64))
+  size = len(run.train)
+  assert 2 < size < 11
+  epochs = [sft.places(run, cursor) for cursor in range(0, 2 * size, 2)]
+  order = np.concatenate(epochs)
+  first, second = order[:size], order[size : 2 * size]
+  assert sorted(first) == sorted(second) == list(range(size))
+  assert list(first) != list(second)
+  found = run.train.arrays(first)
+  learnt = np.pad(found["mask"], [(0, 0), (1, 0)])
+  tokenizer = sft.tasks.HFTokenizer(run.config.model.folder)
+  answers = []
+  for tokens, mask, segment in zip(found["tokens"], learnt, found["segment"]):
+    for number in range(segment.max() + 1):
+      answer = tokens[mask & (segment == number)]
+      assert answer[-1] == tokenizer.eos_id
+      answers.append(tokenizer.decode(answer))
+  assert sorted(answers) == sorted(str(n * n * n) for n in range(11))
+
+
+def test_packed_and_unpacked_rows_make_the_same_step(rows, monkeypatch):
+  alone(monkeypatch)
+  monkeypatch.setattr(sft.build_lib, "optimizer", lambda config: optax.sgd(0.1))
+  found = []
+  for pack in (True, False):
+    run = sft.build(config(rows, data__pack=pack))
+    count = len(run.train)
+    run = sft.build(config(rows, data__pack=pack, train__rows=count))
+    state = runs.start(run.programs)[0]
+    state, line = sft.one_step(run, state, None)
+    found.append((count, state.params, line))
+  (few, packed, one), (many, apart, other) = found
+  assert few < many == 11
+  for name in ("supervised/cross_entropy", "update/gradient_norm"):
+    np.testing.assert_allclose(one[name], other[name], rtol=1e-4)
+  assert one["data/answer_tokens"] == other["data/answer_tokens"]
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), packed, apart
+  )
+
+
+def test_a_run_stopped_between_checkpoints_ends_the_same(
+  rows, tmp_path, monkeypatch
+):
+  alone(monkeypatch)
+  chosen = dict(chain=("entropy_sft",), data__evaluation=(rows,), data__ngram=0)
+  peace, war = tmp_path / "peace", tmp_path / "war"
+  sft.train(config(rows, **chosen), peace)
+  real, done = sft.one_step, []
+
+  def step(*args):
+    if len(done) == 3:
+      raise KeyboardInterrupt
+    done.append(1)
+    return real(*args)
+
+  with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    patch.setattr(sft, "one_step", step)
+    sft.train(config(rows, **chosen), war)
+  assert len(lines(war)) == 3
+  sft.train(config(rows, **chosen), war)
+  assert lines(peace) == lines(war)
+  assert not (war / "accuracy.jsonl").exists()
+  one, other = final(peace, 5), final(war, 5)
+  jax.tree.map(np.testing.assert_array_equal, one, other)
+  told = lines(peace)
+  assert told[-1]["eval/cross_entropy"] < told[0]["eval/cross_entropy"]
+  assert told[0]["entropy_sft/kept_fraction"] <= 0.8
+  assert "eval/cross_entropy" not in told[2]
+
+
+def test_adapters_in_bfloat16_on_a_mesh_are_trained_and_exported(
+  rows, tmp_path
+):
+  c = config(
+    rows,
+    chain=("reinforce", "kl_penalty", "entropy_bonus"),
+    steps=2,
+    train__rows=4,
+    model__dtype="bfloat16",
+    model__param_dtype="bfloat16",
+  )
+  c.model.lora.rank = 4
+  sft.train(c, tmp_path / "run")
+  told = lines(tmp_path / "run")
+  assert all(line["guard/skipped_fraction"] == 0 for line in told)
+  # The reference is the model below the adapters, which begin as nothing.
+  assert told[0]["loss/added"] != told[1]["loss/added"]
+  assert export.export(c, tmp_path / "run", tmp_path / "out") == 2
+  before = hf.load(c.model.folder).params["blocks"]["up"]
+  after = hf.load(tmp_path / "out").params["blocks"]["up"]
+  assert before.shape == after.shape and bool((before != after).any())
+
+
+@pytest.mark.parametrize(
+  ("changes", "told"),
+  [
+    (dict(chain=("entropy_bonus",)), "none of them sets the surrogate"),
+    (dict(chain=("grpo", "reinforce")), "'grpo' is for rollouts"),
+    (dict(chain=("ttrl", "reinforce")), "'ttrl' is for rollouts"),
+    (dict(chain=("reinforce", "aepo")), "'aepo' is for rollouts"),
+    (dict(loss__aggregation="seq-mean-token-mean"), "config.data.pack"),
+    (dict(train__updates=3), "config.train.rows = 2 must be a multiple"),
+    (dict(model__folder=""), "needs the tokenizer of a model"),
+    (dict(data__train=("no.parquet",)), "There is no file 'no.parquet'"),
+    (dict(data__length=1), "config.data.length = 1 must be"),
+    (dict(data__answers="none"), "answers = 'none' must be one of"),
+  ],
+)
+def test_what_cannot_be_run_is_told(rows, changes, told):
+  c = config(rows, **changes)
+  c.aepo.target_entropy = 0.5 if "aepo" in c.chain else None
+  assert told in runs.message(c)
+
+
+def test_fields_of_reinforcement_learning_are_no_fields(rows):
+  c = config(rows)
+  with c.unlocked():
+    c.rollout = dict(prompts=8)
+    del c.data.pack
+  told = runs.message(c)
+  assert "config.rollout.prompts = 8 is not a field" in told
+  assert "config.data.pack is missing" in told
+
+
+def test_a_configuration_of_the_other_program_is_told(rows, tmp_path):
+  with pytest.raises(config_lib.ConfigError, match="for experiments.sft, not"):
+    loop.train(config(rows), tmp_path)
+  with pytest.raises(config_lib.ConfigError, match="for experiments.train, no"):
+    sft.train(runs.config(), tmp_path)
+
+
+def test_a_run_is_not_gone_on_with_on_other_data(rows, tmp_path):
+  c = config(rows)
+  (tmp_path / "config.json").write_text(json.dumps(config_lib.plain(c)))
+  config_lib.check(c, tmp_path)
+  c.data.length = 64
+  assert "config.data.length = 128" in runs.message(c, tmp_path)
+
+
+def test_the_configuration_of_the_file_is_sound():
+  config_lib.check(sft_config.get_config("runlocal"))
+  config_lib.check(sft_config.get_config("runlocal,method=entropy_sft"))
+  c = sft_config.get_config()
+  c.data.train, c.model.folder = (laptop.problems("train"),), ""
+  assert runs.message(c).count("\n") == 1
