@@ -55,6 +55,9 @@ def get_config(arg: str | None = None) -> ConfigDict:
     # Rows of the training problems that RL uses, in this order, repeated as
     # often as a step asks; () is all. The warm start uses all in any case.
     subset=(),
+    # False: nobody reads the reference answers of the training problems, and
+    # methods of the chain make the rewards.
+    labelled=True,
     options=dict(TASK_OPTIONS.get(task, {})),  # arguments of the task
   )
   c.model = dict(

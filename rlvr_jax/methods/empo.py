@@ -74,6 +74,7 @@ def empo(
       answer, or neither.
     empo/solved_fraction: share of the groups with a right row.
     empo/kept_fraction: share of the groups within the bounds.
+    Without labels those that compare with them are NaN.
 
   Source:
     Zhang et al., Right Question is Already Half the Answer: Fully Unsupervised
@@ -120,17 +121,17 @@ def empo(
 
   def measured(group, right, leads, said):
     total, mean = over_groups(group)
-    voted = total(leads & said & right) / jnp.maximum(total(leads & said), 1)
+    voted = total((leads & said) * right) / jnp.maximum(total(leads & said), 1)
     return {
       "empo/label_accuracy": mean(voted),
-      "empo/reward_accuracy": mean(leads == right),
-      "empo/solved_fraction": mean(total(right) > 0),
+      "empo/reward_accuracy": mean(1 - jnp.abs(leads - right)),
+      "empo/solved_fraction": mean(jnp.minimum(total(right), 1)),
     }
 
   def prepare(batch, state, context):
     group, answer = batch.group, context.stat(ANSWER)
     live, said = group >= 0, answer >= 0
-    right, mean = live & (batch.reward > 0), over_groups(group)[1]
+    right, mean = reduce.verdict(batch.reward), over_groups(group)[1]
     size = jnp.maximum(reduce.group_count(group), 1)
     alike = reduce.group_count(reduce.subgroup(group, answer))
     share = jnp.where(live, jnp.where(said, alike, 1.0) / size, 1.0)

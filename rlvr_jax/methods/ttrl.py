@@ -55,7 +55,8 @@ def ttrl(train: int | None = None) -> LossTransform:
     for a group, where the code grades each response against the majority
     answer; a group without answers gets rewards and accuracies of 0, where the
     code stops; the reward is a number per row, where the code writes it at the
-    last token of another row. Right means a reward above 0.
+    last token of another row. Right means a reward above 0; without
+    labels what compares with them is NaN.
   """
   if train is not None and train < 1:
     raise ValueError(f"ttrl.train = {train} must be None or >= 1.")
@@ -66,12 +67,10 @@ def ttrl(train: int | None = None) -> LossTransform:
     each = jnp.where(inside < 0, 0, each)
     mean = lambda x: reduce.masked_mean(x.astype(jnp.float32), each)
     return {
-      "reward_accuracy": mean(valid & (agrees == right)),
+      "reward_accuracy": mean(valid * (1 - jnp.abs(agrees - right))),
       "majority_fraction": mean(agrees),
       "right_fraction": mean(right),
-      "solved_fraction": mean(
-        reduce.group_sum(right.astype(jnp.float32), inside) > 0
-      ),
+      "solved_fraction": mean(jnp.minimum(reduce.group_sum(right, inside), 1)),
     }
 
   def prepare(batch, state, context):
@@ -84,9 +83,9 @@ def ttrl(train: int | None = None) -> LossTransform:
     of_speaker = lambda x: reduce.group_sum(jnp.where(speaks, x, 0), group)
     valid = of_speaker(votes) > 0
     agrees = live & valid & (same == of_speaker(same))
-    right = live & (batch.reward > 0)
-    labels = (right & valid).astype(jnp.float32)
-    metrics = {"ttrl/label_accuracy": reduce.masked_mean(labels, speaks)}
+    right = reduce.verdict(batch.reward)
+    accuracy = reduce.masked_mean(right * valid, speaks)
+    metrics = {"ttrl/label_accuracy": accuracy}
     found = measured(group, agrees, right, valid)
     metrics |= {f"ttrl/{k}": v for k, v in found.items()}
     voted = jnp.where(live, agrees.astype(jnp.float32), batch.reward)

@@ -8,6 +8,7 @@ from rlvr_jax.reduce.entries import ROUNDING as ROUNDING
 from rlvr_jax.reduce.entries import absolute as absolute
 from rlvr_jax.reduce.entries import clamp as clamp
 from rlvr_jax.reduce.entries import k3 as k3
+from rlvr_jax.reduce.entries import verdict as verdict
 from rlvr_jax.reduce.groups import group_count as group_count
 from rlvr_jax.reduce.groups import group_logsumexp as group_logsumexp
 from rlvr_jax.reduce.groups import group_max as group_max

@@ -36,3 +36,8 @@ def k3(x: Array) -> Array:
   """
   x = clamp(x, -20.0, 20.0)
   return clamp(jnp.expm1(-x) + x, -10.0, 10.0)
+
+
+def verdict(reward: Array) -> Array:
+  """f32: 1 for a reward above 0, else 0; NaN for the NaN of no label."""
+  return jnp.where(jnp.isnan(reward), jnp.nan, reward > 0).astype(jnp.float32)

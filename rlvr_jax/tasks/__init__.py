@@ -16,7 +16,13 @@ from rlvr_jax.tasks.encode import (
 from rlvr_jax.tasks.files import files_task, to_measure_on
 from rlvr_jax.tasks.files_options import FilesOptions
 from rlvr_jax.tasks.filters import Report
-from rlvr_jax.tasks.grading import Graded, check_known, grade
+from rlvr_jax.tasks.grading import (
+  Graded,
+  check_known,
+  grade,
+  ungraded,
+  unlabelled,
+)
 from rlvr_jax.tasks.gym import reasoning_gym_task
 from rlvr_jax.tasks.hf_tokenizer import HFTokenizer
 from rlvr_jax.tasks.order import Part, mixed_at, prompts_at
@@ -56,6 +62,8 @@ __all__ = [
   "style_of",
   "sum_task",
   "to_measure_on",
+  "ungraded",
+  "unlabelled",
 ]
 
 _TASKS = {"split": split_task, "sum": sum_task}

@@ -4,6 +4,7 @@ Unknown is an outcome of its own: a verifier that ran out of time or memory has
 said nothing. Such rows are masked, and too many of them stop the run.
 """
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -26,7 +27,7 @@ class Graded(NamedTuple):
   policy to avoid answers that are hard to check.
   """
 
-  reward: np.ndarray  # f32[n] in [0, 1]; 0 where not known
+  reward: np.ndarray  # f32[n] in [0, 1]; 0 where not known, NaN if ungraded
   known: np.ndarray  # bool[n]
   answers: list[str | None]  # n canonical answers; None where there is none
 
@@ -64,6 +65,38 @@ def grade(
     reward=np.array([reward or 0.0 for reward in rewards], np.float32),
     known=np.array([reward is not None for reward in rewards], bool),
     answers=[task.extract(p, text) for p, text in zip(problems, texts)],
+  )
+
+
+def unlabelled(task: Task) -> Task:
+  """Returns the task without the reference answers of its training problems.
+
+  Grade responses to them with `ungraded`; those to measure on stay as they are.
+
+  Args:
+    task: any.
+  """
+  train = [p._replace(answer="", demonstrations=()) for p in task.train]
+  return dataclasses.replace(task, train=train)
+
+
+def ungraded(
+  task: Task, problems: Sequence[Problem], texts: Sequence[str]
+) -> Graded:
+  """Returns the canonical answers of responses, with rewards that are NaN.
+
+  The rows count all the same: a method of the chain puts its own rewards in
+  place of NaN. Where none does, the loss is NaN too and its update is refused.
+
+  Args:
+    task: says how, by its `extract`.
+    problems: n problems of `unlabelled(task)`.
+    texts: n response texts; text i answers problem i.
+  """
+  return Graded(
+    reward=np.full(len(texts), np.nan, np.float32),
+    known=np.ones(len(texts), bool),
+    answers=[*map(task.extract, problems, texts)],
   )
 
 

@@ -28,7 +28,7 @@ class Run(NamedTuple):
   """What a configuration builds; nothing in it changes during the run."""
 
   config: ConfigDict
-  task: tasks.Task  # with the training problems of config.task.subset
+  task: tasks.Task  # with what config.task leaves of the training problems
   whole: tasks.Task  # with all of them, for the warm start
   programs: Programs
   evaluator: Evaluator
@@ -132,6 +132,8 @@ def build(config: ConfigDict) -> Run:
     **config.task.options,
   )
   task = subset(whole, config.task.subset)
+  if not config.task.labelled:
+    task = tasks.unlabelled(task)
   sizes = decoder_config(config, task.tokenizer.vocab_size)
   model = Transformer(sizes, Layout(mesh))
   settings = _settings(config, task)

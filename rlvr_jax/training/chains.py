@@ -74,6 +74,7 @@ def _composed(
     yield from _supervised(transform)
   else:
     yield from _bounds(config, transform, wrong)
+    yield from _labels(config, transform, wrong)
 
 
 def _ema(
@@ -124,4 +125,21 @@ def _bounds(
       yield (
         f"config.loss.{field} = {value} has no effect, because {owner!r} sets "
         f"the bounds; set config.{owner} instead and leave this at {CLIP}."
+      )
+
+
+def _labels(
+  config: dict, transform: LossTransform, wrong: Container[str]
+) -> Iterator[str]:
+  """Who would read a reward that nobody knows."""
+  if "task.labelled" in wrong or config["task"]["labelled"]:
+    return
+  made = False
+  for part in transform.parts:
+    made |= "reward" in part.owns
+    if part.learner is not None or ("advantages" in part.owns and not made):
+      yield (
+        f"config.task.labelled = False, but {part.name!r} reads the rewards of "
+        "the verifier; leave it out, or let a method before it in "
+        "config.chain make the rewards, such as 'ttrl' or 'empo'."
       )

@@ -58,6 +58,7 @@ RULES: dict[str, Rule] = {
   "task.name": _TEXT,
   "task.data_dir": _TEXT,
   "task.subset": _tuple_of(_whole(0), least=0),
+  "task.labelled": _FLAG,
   "task.options": _DICT,
   "model.folder": _TEXT,
   "model.width": _whole(1),

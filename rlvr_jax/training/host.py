@@ -40,6 +40,26 @@ def decode(task: tasks.Task, batch: TokenBatch) -> list[str]:
   return [task.tokenizer.decode(row) for row in np.asarray(batch.response)]
 
 
+def graded(
+  run: Run, problems: Sequence[tasks.Problem], texts: list[str]
+) -> tasks.Graded:
+  """The rewards and answers of a rollout; rewards are NaN without labels.
+
+  Args:
+    run: of `build`.
+    problems: that the rows answer.
+    texts: of the responses.
+
+  Raises:
+    RuntimeError: too many rewards are unknown.
+  """
+  if not run.config.task.labelled:
+    return tasks.ungraded(run.task, problems, texts)
+  found = tasks.grade(run.task, problems, texts)
+  tasks.check_known(found, problems, texts)
+  return found
+
+
 def annotate(
   run: Run,
   batch: TokenBatch,

@@ -10,7 +10,6 @@ import tqdm
 from absl import logging
 from ml_collections import ConfigDict
 
-from rlvr_jax import tasks
 from rlvr_jax.training import config as config_lib
 from rlvr_jax.training import host, warm_start
 from rlvr_jax.training import metrics as metrics_lib
@@ -208,8 +207,7 @@ def one_step(
   texts = host.decode(run.task, batch)
   watch.lap("rollout")
   asked = [problems[i] for i in programs.plan.row_prompts()]
-  graded = tasks.grade(run.task, asked, texts)
-  tasks.check_known(graded, asked, texts)
+  graded = host.graded(run, asked, texts)
   notes = host.annotate(run, batch, asked, texts, graded.answers)
   watch.lap("grade")
   outcome, line = (graded.reward, graded.known), {}

@@ -65,9 +65,10 @@ class TensorBoardWriter:
     )
 
   def write(self, step: int, line: Mapping[str, float]) -> None:
-    """Writes every number as a scalar."""
+    """Writes every number as a scalar; NaN, which no curve shows, is not."""
     for name, value in line.items():
-      self._writer.add_scalar(name, value, step)
+      if not math.isnan(value):
+        self._writer.add_scalar(name, value, step)
 
   def close(self) -> None:
     """Flushes and closes."""

@@ -1,0 +1,117 @@
+"""Runs without labels: no reference answer is read, and none is missed."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+import runs
+from configs import label_free
+from rlvr_jax import tasks
+from rlvr_jax.tasks import Problem
+from rlvr_jax.training import build, loop
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
+
+class Sealed(Problem):
+  """A problem whose reference answer nobody may read."""
+
+  @property
+  def answer(self):
+    raise AssertionError("a reference answer was read")
+
+
+def small(folder, method, **changes):
+  """The configuration of a method, cut to a few seconds."""
+  c = label_free.get_config(f"method={method},tiny")
+  c.model.update(runs.SIZES)
+  c.steps, c.progress, c.warm_start.steps = 2, False, 5
+  c.task.data_dir = str(folder / "data")
+  for name, value in changes.items():
+    section, _, field = name.rpartition("__")
+    (c[section] if section else c)[field] = value
+  return c
+
+
+@pytest.fixture
+def sealed(monkeypatch):
+  """Every task is loaded with its training problems sealed."""
+  load = tasks.load
+
+  def of(*args, **kwargs):
+    task = load(*args, **kwargs)
+    train = [Sealed(*problem) for problem in task.train]
+    return dataclasses.replace(task, train=train)
+
+  monkeypatch.setattr(build.tasks, "load", of)
+
+
+def lines(folder, name="metrics.jsonl"):
+  return [json.loads(x) for x in (folder / "run" / name).open()]
+
+
+@pytest.mark.parametrize("method", label_free.METHODS)
+def test_no_reference_answer_is_read(tmp_path, sealed, method):
+  loop.train(small(tmp_path, method), tmp_path / "run")
+  last = lines(tmp_path)[-1]
+  assert last["policy/entropy"] > 0 and last["guard/skipped_fraction"] == 0
+  assert last["update/gradient_norm"] > 0
+  assert last["eval/pass@1"] is not None  # those to measure on are not sealed
+
+
+def test_with_labels_they_are_read(tmp_path, sealed):
+  c = small(tmp_path, "ttrl", task__labelled=True)
+  with pytest.raises(AssertionError, match="a reference answer was read"):
+    loop.train(c, tmp_path / "run")
+
+
+def test_what_would_compare_with_labels_is_unknown(tmp_path):
+  loop.train(small(tmp_path, "ttrl"), tmp_path / "run")
+  line, right = (
+    lines(tmp_path)[0],
+    lines(tmp_path, "accuracy.jsonl")[0]["right"],
+  )
+  compared = [n for n in line if n.startswith("ttrl/") and "majority" not in n]
+  unknown = [n for n in line if n.startswith("reward/m")] + compared
+  assert len(unknown) == 6 and not any(line[n] is not None for n in unknown)
+  assert 0 < line["ttrl/majority_fraction"] <= 1
+  assert not any(share is not None for share in accuracy["right"])
+
+
+@pytest.mark.parametrize(
+  ("chain", "told"),
+  [
+    (("grpo",), "'grpo' reads the rewards"),
+    (("grpo", "ttrl"), "'grpo' reads the rewards"),
+    (("prime",), "'prime' reads the rewards"),
+    (("ttrl", "prime"), "'prime' reads the rewards"),
+  ],
+)
+def test_a_chain_that_reads_rewards_needs_labels(chain, told):
+  c = runs.config(chain=chain)
+  if "ttrl" in chain:
+    c.ttrl = dict(train=None)
+  c.task.labelled = False
+  assert told in runs.message(c)
+
+
+def test_an_update_from_unknown_rewards_is_refused():
+  p = runs.programs("grpo")
+  state, ref = runs.start(p)
+  before = np.asarray(state.params["embedding"])
+  unknown = np.full(p.rows()[0], np.nan, np.float32)
+  state, (_, *updates) = runs.step(p, state, ref, unknown)
+  assert all(update["guard/skipped_fraction"] == 1 for update in updates)
+  np.testing.assert_array_equal(state.params["embedding"], before)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("method", ["ttrl", "empo"])
+def test_agreement_alone_raises_accuracy(tmp_path, sealed, method):
+  c = label_free.get_config(f"method={method}")
+  c.steps, c.progress, c.task.data_dir = 60, False, str(tmp_path / "data")
+  loop.train(c, tmp_path / "run")
+  found = [x["eval/pass@1"] for x in lines(tmp_path) if "eval/pass@1" in x]
+  assert found[-1] > found[0] + 0.05
