@@ -26,8 +26,9 @@ def identity(config: ConfigDict) -> dict:
   found["model"].pop("lora")
   found["warm_start"].pop("folder")
   found["task"].pop("data_dir")
-  # Demonstrations are of all training problems.
+  # Demonstrations are of all training problems, whatever RL knows of them.
   found["task"].pop("subset")
+  found["task"].pop("labelled")
   return found
 
 
