@@ -7,7 +7,11 @@ Command:  python -m experiments.compare --config=configs/label_free.py \
               --config=configs/label_free.py:method=ttrl --workdir=runs/ttrl
 Hardware: 2 CPU cores
 Time:     3 minutes a run, 2 of them for the warm start
-Expect:   TODO
+Expect:   pass@1 on unseen sums rises from 0.66 to 0.84 or more by the majority
+          vote (ttrl), by clusters of equal answers (empo), and by the entropy
+          of the tokens alone, minimised (open_set_tta as TENT). Maximised alone
+          (one_shot_rlvr) it ends near 0: the model knows the form of an answer,
+          and errs by chance only.
 """
 
 from ml_collections import ConfigDict
@@ -18,7 +22,11 @@ from configs import common, recipe
 METHODS = {
   "ttrl": {},
   "empo": {},
-  "open_set_tta": {},
+  "open_set_tta": {
+    "chain": ("open_set_tta",),
+    "open_set_tta.rule": "all",
+    "open_set_tta.entropy_coef": 1.0,
+  },
   "one_shot_rlvr": {
     "chain": ("one_shot_rlvr",),
     "one_shot_rlvr.policy_coef": 0.0,
