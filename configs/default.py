@@ -136,7 +136,9 @@ def get_config(arg: str | None = None) -> ConfigDict:
   )
   c.guard = dict(
     window=128,  # gradient norms remembered
-    sigmas=6.0,  # a norm so far above their mean is refused
+    # A norm so many standard deviations above their mean, and ten times as
+    # large, is refused.
+    sigmas=6.0,
     max_consecutive=5,  # refused updates in a row that stop the run
   )
   c.evaluation = dict(

@@ -20,6 +20,15 @@ def test_a_spike_is_refused_only_once_the_guard_knows_what_is_usual():
   np.testing.assert_array_equal(refused.norms, state.norms)
 
 
+def test_what_is_a_few_times_the_usual_is_no_spike():
+  # The variance is 0: any norm above the mean is sigmas away.
+  state = guard.init(8)
+  for _ in range(8):
+    state = guard.advance(state, jnp.bool(True), jnp.float32(0.4))
+  assert guard.accepts(state, 0.0, jnp.float32(3.9), 6.0)
+  assert not guard.accepts(state, 0.0, jnp.float32(4.1), 6.0)
+
+
 def test_quiet_updates_do_not_make_the_next_real_one_a_spike():
   state = guard.init(8)
   for norm in [0.0] * 20 + [1e-3] + [0.0] * 20:

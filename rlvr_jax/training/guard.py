@@ -12,6 +12,11 @@ import jax.numpy as jnp
 from rlvr_jax.types import Array, PyTree
 
 
+# A minibatch of few unlike rewards has a norm of a few times the usual: that is
+# no harm, clipping sees to it, and it is what there is to learn from.
+TIMES = 10.0
+
+
 class GuardState(NamedTuple):
   """What the guard remembers."""
 
@@ -42,7 +47,7 @@ def accepts(
     loss: f32[] of the minibatch.
     norm: f32[] gradient norm before clipping.
     sigmas: a norm this many standard deviations above the mean of the
-      remembered ones is a spike.
+      remembered ones, and at least `TIMES` the mean, is a spike.
   """
   window = state.norms.shape[0]
   known = jnp.minimum(state.remembered, window)
@@ -50,7 +55,8 @@ def accepts(
   count = jnp.maximum(known, 1)
   mean = state.norms.sum() / count
   square = jnp.where(used, (state.norms - mean) ** 2, 0.0).sum() / count
-  spike = norm > mean + sigmas * jnp.sqrt(square)
+  usual = jnp.maximum(mean + sigmas * jnp.sqrt(square), TIMES * mean)
+  spike = norm > usual
   warm = known >= max(2, window // 2)
   return jnp.isfinite(loss) & jnp.isfinite(norm) & ~(warm & spike)
 
