@@ -11,7 +11,6 @@ import jax.numpy as jnp
 
 from rlvr_jax.types import Array, PyTree
 
-
 # A minibatch of few unlike rewards has a norm of a few times the usual: that is
 # no harm, clipping sees to it, and it is what there is to learn from.
 TIMES = 10.0
