@@ -266,7 +266,13 @@ def test_adapters_begin_at_the_model_and_merge_into_what_they_computed(
   np.testing.assert_allclose(merged(rows), model(rows), atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["mistral", "gemma2", "gemma3"])
+@pytest.mark.parametrize(
+  "name",
+  [
+    "gemma2",
+    *(pytest.param(n, marks=pytest.mark.long) for n in ("mistral", "gemma3")),
+  ],
+)
 def test_windows_and_caps_hold_in_sampling_and_in_scoring(name):
   model = hf.load(hf_cases.folder(name))
   rows = hf_cases.tokens(model.transformer.config.vocabulary)

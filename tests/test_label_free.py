@@ -3,12 +3,14 @@
 import dataclasses
 import json
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import runs
 from configs import label_free
-from rlvr_jax import tasks
+from golden_adapters import common
+from rlvr_jax import methods, tasks, testing
 from rlvr_jax.tasks import Problem
 from rlvr_jax.training import build, loop
 
@@ -52,13 +54,24 @@ def lines(folder, name="metrics.jsonl"):
   return [json.loads(x) for x in (folder / "run" / name).open()]
 
 
-@pytest.mark.parametrize("method", label_free.METHODS)
+LONG = [
+  pytest.param(name, marks=pytest.mark.long)
+  for name in label_free.METHODS
+  if name != "ttrl"
+]
+
+
+@pytest.mark.parametrize("method", ["ttrl", *LONG])
 def test_no_reference_answer_is_read(tmp_path, sealed, method):
   loop.train(small(tmp_path, method), tmp_path / "run")
   last = lines(tmp_path)[-1]
   assert last["policy/entropy"] > 0 and last["guard/skipped_fraction"] == 0
   assert last["update/gradient_norm"] is not None
   assert last["eval/pass@1"] is not None  # those to measure on are not sealed
+  # Nor is anything told that would compare with them.
+  assert not any(last[f"reward/{name}"] for name in ("mean", "std", "max"))
+  accuracy = lines(tmp_path, "accuracy.jsonl")[-1]
+  assert not any(share is not None for share in accuracy["right"])
 
 
 def test_with_labels_they_are_read(tmp_path, sealed):
@@ -67,14 +80,19 @@ def test_with_labels_they_are_read(tmp_path, sealed):
     loop.train(c, tmp_path / "run")
 
 
-def test_what_would_compare_with_labels_is_unknown(tmp_path):
-  loop.train(small(tmp_path, "ttrl"), tmp_path / "run")
-  line, accuracy = lines(tmp_path)[0], lines(tmp_path, "accuracy.jsonl")[0]
-  compared = [n for n in line if n.startswith("ttrl/") and "majority" not in n]
-  unknown = [n for n in line if n.startswith("reward/m")] + compared
-  assert len(unknown) == 7 and not any(line[n] is not None for n in unknown)
-  assert 0 < line["ttrl/majority_fraction"] <= 1
-  assert not any(share is not None for share in accuracy["right"])
+@pytest.mark.parametrize(
+  ("name", "own"), [("ttrl", "majority"), ("empo", "semantic")]
+)
+def test_what_would_compare_with_labels_is_unknown(name, own):
+  method = methods.make(name)
+  batch = testing.tiny(method).batch
+  unknown = jnp.full(batch.reward.shape, jnp.nan)
+  found = common.prepared(method, batch.replace(reward=unknown))
+  compared = {n for n, x in found.metrics.items() if jnp.isnan(x)}
+  for part in ("label_accuracy", "reward_accuracy", "solved_fraction"):
+    assert f"{name}/{part}" in compared
+  assert not any(own in n for n in compared)
+  assert jnp.isfinite(found.reward).all()
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ def whole():
   "changes",
   [
     dict(updates=1, slices=2),
-    dict(updates=4, slices=2),
+    pytest.param(dict(updates=4, slices=2), marks=pytest.mark.long),
     dict(devices=2, shape=dict(data=2)),
     pytest.param(
       dict(devices=8, shape=dict(data=2, fsdp=2, tensor=2)),
@@ -196,6 +196,7 @@ def test_a_long_gradient_is_shortened_before_adam_sees_it():
     np.testing.assert_allclose(optax.global_norm(mean), want / 10, rtol=1e-6)
 
 
+@pytest.mark.long
 def test_it_lies_on_the_devices_as_the_policy_does():
   p = programs(devices=4, shape=dict(fsdp=2, tensor=2))
   state, ref = runs.start(p)
@@ -209,6 +210,7 @@ def test_it_lies_on_the_devices_as_the_policy_does():
     state, _ = runs.step(p, state, ref)
 
 
+@pytest.mark.long
 def test_with_adapters_it_is_made_of_adapters():
   p = programs(model=dict(lora=Lora(rank=2, alpha=4.0, targets=("up",))))
   state, ref = runs.start(p)
@@ -223,6 +225,7 @@ def test_with_adapters_it_is_made_of_adapters():
   assert lines[0]["prime/log_ratio"] < 1e-6
 
 
+@pytest.mark.long
 def test_narrow_weights_have_wide_copies():
   p = programs(model=dict(dtype="bfloat16", param_dtype="bfloat16"))
   state, ref = runs.start(p)

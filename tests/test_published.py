@@ -24,7 +24,6 @@ NAMES = (
   "qwen3_4b_dapo",
   "llama3_8b_math",
 )
-OTHERS = (*NAMES[:2], NAMES[3])
 HEADINGS = ("Command", "Needs", "Hardware", "Published", "Expect")
 
 
@@ -186,7 +185,7 @@ def test_a_laptop_s_run_with_adapters_on_a_mesh_is_exported_and_opens(
 
 @pytest.mark.parametrize(
   "name",
-  [NAMES[2], *(pytest.param(n, marks=pytest.mark.long) for n in OTHERS)],
+  [pytest.param(n, marks=pytest.mark.long) for n in NAMES],
 )
 def test_all_weights_of_a_laptop_s_run_are_trained_on_a_mesh(
   name, tmp_path, quick_compile

@@ -141,6 +141,7 @@ def test_a_run_stopped_between_checkpoints_ends_the_same(
   assert "eval/cross_entropy" not in told[2]
 
 
+@pytest.mark.long
 def test_adapters_in_bfloat16_on_a_mesh_are_trained_and_exported(
   rows, tmp_path
 ):
