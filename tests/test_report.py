@@ -339,6 +339,12 @@ def test_runs_with_few_or_no_metrics_still_make_a_page(tmp_path):
     html.write([], tmp_path, "None")
 
 
+def test_rewards_nobody_knows_are_no_alarm():
+  without = run_of(config={"task": {"labelled": False}}, reward__mean=[np.nan])
+  assert alarms.alarms([without]) == []
+  assert "reward/mean is not finite" in found(run_of(reward__mean=[np.nan]))
+
+
 def found(run):
   return " ".join(alarm.text for alarm in alarms.alarms([run]))
 

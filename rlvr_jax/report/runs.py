@@ -117,6 +117,12 @@ def target_entropy(run: Run) -> float | None:
   return None
 
 
+def is_labelled(run: Run) -> bool:
+  """Whether the run knows rewards; without labels they are all NaN."""
+  task = run.config.get("task")
+  return not isinstance(task, Mapping) or bool(task.get("labelled", True))
+
+
 def largest_k(runs: Sequence[Run], figure: str) -> int | None:
   """Returns the largest k > 1 for which a run logged `eval/<figure>@<k>`."""
   start = f"eval/{figure}@"
