@@ -12,11 +12,15 @@ from rlvr_jax.types import Array, TokenBatch
 
 
 def group_outcomes(reward: Array, group: Array) -> dict[str, Array]:
-  """Shares of rows whose group has equal, only right or only wrong rewards."""
+  """Shares of rows whose group has equal, only right or only wrong rewards.
+
+  NaN where rewards are.
+  """
   inside = group >= 0
   equal = reduce.group_std(reward, group, ddof=0) <= 1e-8
   mean = reduce.group_mean(reward, group)
-  share = lambda x: reduce.masked_mean(x.astype(jnp.float32), inside)
+  share = lambda x: reduce.masked_mean(jnp.where(known, x, jnp.nan), inside)
+  known = ~jnp.isnan(mean)
   return {
     "reward/zero_std_fraction": share(equal),
     "reward/all_right_fraction": share(equal & (mean >= 1)),
