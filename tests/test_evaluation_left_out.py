@@ -9,17 +9,7 @@ import pytest
 from rlvr_jax import tasks
 from rlvr_jax.evaluation import coverage, figures, left_out, page, summary
 from rlvr_jax.evaluation.records import Record
-from toy_files import STYLE, parquet, verl
-
-
-class Words:
-  """A tokenizer as far as reading problems needs one."""
-
-  def render(self, messages, **_):
-    return " ".join(message["content"] for message in messages)
-
-  def encode(self, text):
-    return text.split()
+from toy_files import STYLE, Words, parquet, verl
 
 
 def record(id, right, source="a", entropy=0.5):

@@ -1,6 +1,7 @@
 """Runs without labels: no reference answer is read, and none is missed."""
 
 import dataclasses
+import functools
 import json
 
 import jax.numpy as jnp
@@ -13,6 +14,7 @@ from golden_adapters import common
 from rlvr_jax import methods, tasks, testing
 from rlvr_jax.tasks import Problem
 from rlvr_jax.training import build, loop
+from toy_files import Words, jsonl
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -96,10 +98,38 @@ def test_what_would_compare_with_labels_is_unknown(name, own):
   assert jnp.isfinite(found.reward).all()
 
 
+def test_files_without_answers_are_learned_from(tmp_path):
+  train = jsonl(
+    tmp_path / "train.jsonl", [dict(prompt="1+1"), dict(prompt="2")]
+  )
+  rows = [dict(prompt="3+1", reward_model=dict(ground_truth="4"))]
+  options = dict(
+    train=(train,), evaluation=(jsonl(tmp_path / "e.jsonl", rows),)
+  )
+  load = functools.partial(
+    tasks.load, "files", tokenizer=Words(), columns={}, **options
+  )
+  assert [p.answer for p in load(labelled=False).train] == ["", ""]
+  assert [p.answer for p in load(labelled=False).evaluation] == ["4"]
+  with pytest.raises(ValueError, match="nothing under 'reward_model"):
+    load()
+
+
+def test_nothing_is_left_of_what_shows_the_answers(tmp_path):
+  problem = Problem("1+1=", "2", ("2",), 0)
+  task = runs.task(str(tmp_path))
+  bare = tasks.unlabelled(dataclasses.replace(task, train=[problem]))
+  assert (bare.train[0].answer, bare.train[0].demonstrations) == ("", ())
+  assert bare.evaluation == task.evaluation
+
+
 @pytest.mark.parametrize(
   ("chain", "told"),
   [
     (("grpo",), "'grpo' reads the rewards"),
+    (("group_filter", "ttrl", "grpo"), "'group_filter' reads the rewards"),
+    (("overlong_shaping", "ttrl", "grpo"), "'overlong_shaping' reads"),
+    (("pear", "grpo"), "'pear' reads the rewards"),
     (("grpo", "ttrl"), "'grpo' reads the rewards"),
     (("prime",), "'prime' reads the rewards"),
     (("ttrl", "prime"), "'prime' reads the rewards"),
@@ -107,8 +137,6 @@ def test_what_would_compare_with_labels_is_unknown(name, own):
 )
 def test_a_chain_that_reads_rewards_needs_labels(chain, told):
   c = runs.config(chain=chain)
-  if "ttrl" in chain:
-    c.ttrl = dict(train=None)
   c.task.labelled = False
   assert told in runs.message(c)
 

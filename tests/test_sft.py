@@ -172,6 +172,17 @@ def test_adapters_in_bfloat16_on_a_mesh_are_trained_and_exported(
     (dict(chain=("grpo", "reinforce")), "'grpo' is for rollouts"),
     (dict(chain=("ttrl", "reinforce")), "'ttrl' is for rollouts"),
     (dict(chain=("reinforce", "aepo")), "'aepo' is for rollouts"),
+    (
+      dict(chain=("cispo",)),
+      "'cispo' is for rollouts, it makes or reads the ra",
+    ),
+    (
+      dict(chain=("drpo",)),
+      "'drpo' is for rollouts, it makes or reads the rat",
+    ),
+    (dict(chain=("gspo", "entropy_sft")), "'gspo' is for rollouts"),
+    (dict(chain=("reinforce", "overlong_shaping")), "makes or reads rewards"),
+    (dict(chain=("reinforce", "tea_rl")), "'tea_rl' takes a row for one"),
     (dict(loss__aggregation="seq-mean-token-mean"), "config.data.pack"),
     (dict(train__updates=3), "config.train.rows = 2 must be a multiple"),
     (dict(model__folder=""), "needs the tokenizer of a model"),

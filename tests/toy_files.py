@@ -15,6 +15,16 @@ STYLES = (
 COLUMNS = dict(prompt="question", answer="answer")
 
 
+class Words:
+  """A tokenizer as far as reading problems needs one."""
+
+  def render(self, messages, **_):
+    return " ".join(message["content"] for message in messages)
+
+  def encode(self, text):
+    return text.split()
+
+
 def verl(question, answer="4", index=0, source="toy", **more):
   """A row as verl's files have it."""
   return dict(

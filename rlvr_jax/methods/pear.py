@@ -61,7 +61,9 @@ def pear(
     R = min(1, score - P) if right, else wrong
   The right responses of least entropy win in their group, and chains of thought
   become shorter without a target. The entropy is that of the policy at
-  sampling, without gradient. Stand before the estimator.
+  sampling, without gradient. Of the reward it reads whether it is above 0, and
+  puts its own in place: stand behind what says who is right (`ttrl`), before
+  what adds to rewards, and before the estimator.
 
   Edits:   batch.reward (×)
   Needs:   entropy of the policy at rollout; note of the phases, written on the

@@ -78,6 +78,7 @@ def load(
   seed: int = 0,
   tokenizer: ChatTokenizer | None = None,
   grading: Style | None = None,
+  labelled: bool = True,
   **options: object,
 ) -> Task:
   """Returns a task by name.
@@ -91,6 +92,8 @@ def load(
       its own, but for "files", which needs one.
     grading: how "files" grades answers; None is what its options `style` and
       `clusters` name.
+    labelled: False: "files" reads no reference answers of the problems to learn
+      from, and need not have them. Of the other tasks take `unlabelled`.
     **options: further arguments of `split_task`, `sum_task` or
       `reasoning_gym_task`, or options of `FilesOptions`.
 
@@ -101,7 +104,7 @@ def load(
     ValueError: no task has this name, or an option is out of its range.
   """
   if name == _FILES:
-    return _files(data_dir, seed, tokenizer, grading, options)
+    return _files(data_dir, seed, tokenizer, grading, labelled, options)
   if tokenizer is not None and options.get("alphabet") is not None:
     raise ValueError(
       f"alphabet = {options['alphabet']!r} is of a tokenizer of characters, "
@@ -129,6 +132,7 @@ def _files(
   seed: int,
   tokenizer: ChatTokenizer | None,
   grading: Style | None,
+  labelled: bool,
   options: dict[str, object],
 ) -> Task:
   checked = FilesOptions(seed=seed, **options)
@@ -139,4 +143,4 @@ def _files(
     )
   if grading is None:
     grading = style_of(checked.style, checked.clusters)
-  return files_task(tokenizer, checked, grading, data_dir)
+  return files_task(tokenizer, checked, grading, data_dir, labelled=labelled)

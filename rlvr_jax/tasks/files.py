@@ -18,6 +18,7 @@ def files_task(
   grading: Style,
   data_dir: str | os.PathLike[str] | None = None,
   measured: selection.Found | None = None,
+  labelled: bool = True,
 ) -> Task:
   """Returns the problems of datasets as a task.
 
@@ -30,6 +31,7 @@ def files_task(
     grading: of answers.
     data_dir: where TFDS keeps datasets; None is its own default.
     measured: what `to_measure_on` returned, for who wants its report too.
+    labelled: False reads no reference answers of what is learned from.
 
   Returns:
     The task, its prompts rendered. Every problem has the name of its dataset
@@ -44,6 +46,8 @@ def files_task(
   if measured is None:
     measured = to_measure_on(tokenizer, options, grading, data_dir)
   held_out = selection.held_out_of(measured, options.ngram)
+  if not labelled:
+    common = _without_answers(common)
   learned = selection.to_learn_from(options.train, held_out=held_out, **common)
   learned.check_left(options.train)
   learned.log("problems to learn from")
@@ -96,6 +100,14 @@ def _common(
   )
   keep = _keep(tokenizer, options, grading)
   return dict(keep=keep, rows=rows, seed=options.seed)
+
+
+def _without_answers(common: dict[str, object]) -> dict[str, object]:
+  """The same for datasets whose reference answers nobody reads."""
+  return common | dict(
+    keep=functools.partial(common["keep"], answered=False),
+    rows=functools.partial(common["rows"], answers="none"),
+  )
 
 
 def _keep(

@@ -89,6 +89,7 @@ class Filter:
     longest: int = 0,
     unparsable: Literal["error", "drop"] = "error",
     by_source: bool = False,
+    answered: bool = True,
   ):
     """Has seen nothing yet.
 
@@ -100,10 +101,12 @@ class Filter:
       longest: tokens of a prompt at most; 0 for any number.
       unparsable: what to do with a row whose reference answer is refused.
       by_source: a question may come once in every dataset, not once in all.
+      answered: rows have reference answers; False if nobody read them.
     """
     self._report, self._render, self._count = report, render, count
     self._check, self._longest = check, longest
     self._unparsable, self._by_source = unparsable, by_source
+    self._answered = answered
     self._seen: dict[tuple[str, bytes], tuple[str, str]] = {}
     self._unread: dict[tuple[str, bytes], str] = {}
 
@@ -140,8 +143,9 @@ class Filter:
       answers = list(dict.fromkeys(r.answer for r in block if r.answer.strip()))
       told = self._check(answers) if self._check else [None] * len(answers)
       wrong = dict(zip(answers, told, strict=True))
+      empty = "is empty" if self._answered else None
       for row in block:
-        yield row, wrong.get(row.answer, "is empty")
+        yield row, wrong.get(row.answer, empty)
 
   def _wrong(
     self, row: Row, told: str | None, ids: dict[tuple[str, str], bytes]

@@ -72,7 +72,7 @@ def read(
   columns: Mapping[str, str] | None = None,
   *,
   reference: Literal["text", "json", "entry"] = "text",
-  answers: Literal["column", "last", "all"] = "column",
+  answers: Literal["column", "last", "all", "none"] = "column",
   data_dir: str | None = None,
   seed: int = 0,
 ) -> Iterator[Row]:
@@ -87,7 +87,8 @@ def read(
       rows of "gym:" have what their scorer needs.
     answers: where answers stand: in their "column"; or, of conversations that
       end with the assistant, in its "last" message or in "all" of its
-      messages, each of which is a row of its own.
+      messages, each of which is a row of its own. With "none" nobody reads
+      them, and rows have the answer "".
     data_dir: where TFDS keeps datasets; None is its own default.
     seed: of reasoning-gym.
 
@@ -103,26 +104,30 @@ def read(
   gym = spec.startswith("gym:")
   given = {} if gym else dict(columns or {})
   names = _GYM[reference] if gym else columns_of(given)
-  found = records.read(spec, data_dir, seed, _wanted(names))
+  fields = names._asdict()
+  if answers == "none":
+    del fields["answer"]
+  found = records.read(spec, data_dir, seed, _wanted(fields))
   number = -1
   for number, (place, record) in enumerate(found.rows):
     known = dict(source=found.name, id=str(number))
     known = {k: v for k, v in known.items() if k not in given}
-    wanted = names._asdict()
-    if answers != "column" and _is_answered(_first(record, names.prompt)):
-      del wanted["answer"]
+    turns = answers in ("last", "all")
+    turns = turns and _is_answered(_first(record, names.prompt))
+    wanted = {f: n for f, n in fields.items() if f != "answer" or not turns}
     values = _values(spec, place, record, wanted, known)
-    if "answer" in values:
-      yield _row(place, values, reference != "text")
-    else:
+    if turns:
       yield from _turns(place, values, answers)
+    else:
+      yield _row(place, {"answer": ""} | values, reference != "text")
   if number < 0:
     raise ValueError(f"{spec!r} has no rows; leave it out.")
 
 
-def _wanted(columns: Columns) -> list[str]:
+def _wanted(columns: Mapping[str, str]) -> list[str]:
   """The names that stand in those of the columns, one by one."""
-  return [part for names in columns for part in re.split(r"[|+]", names)]
+  parts = (re.split(r"[|+]", names) for names in columns.values())
+  return [part for own in parts for part in own]
 
 
 def _values(

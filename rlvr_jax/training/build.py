@@ -129,6 +129,7 @@ def build(config: ConfigDict) -> Run:
     tokenizer=tasks.HFTokenizer(folder) if folder else None,
     data_dir=config.task.data_dir or None,
     seed=config.seed,
+    labelled=config.task.labelled,
     **config.task.options,
   )
   task = subset(whole, config.task.subset)

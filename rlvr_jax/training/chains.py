@@ -4,10 +4,14 @@ from collections.abc import Container, Iterator, Sequence
 
 from rlvr_jax import methods
 from rlvr_jax.training import fields, hyper
-from rlvr_jax.transform import LossTransform, keep_plan
+from rlvr_jax.transform import LossTransform, keep, keep_plan
 
 # The bounds of configs/default.py; a method with its own would ignore others.
 CLIP = 0.2
+# Surrogates without a ratio: all others are of a policy that sampled.
+CROSS_ENTROPY = ("reinforce", "entropy_sft")
+# What reduces along a row, so that it matters what else stands there.
+BY_ROW = ("tea_rl", "tecrl", "epo", "aer")
 
 
 def problems(config: dict, wrong: Container[str]) -> Iterator[str]:
@@ -71,7 +75,7 @@ def _composed(
     return
   yield from _ema(config, transform, wrong)
   if fields.is_supervised(config):
-    yield from _supervised(transform)
+    yield from _supervised(config, transform)
   else:
     yield from _bounds(config, transform, wrong)
     yield from _labels(config, transform, wrong)
@@ -90,7 +94,7 @@ def _ema(
     )
 
 
-def _supervised(transform: LossTransform) -> Iterator[str]:
+def _supervised(config: dict, transform: LossTransform) -> Iterator[str]:
   """What demonstrations cannot give a method."""
   names = [part.name for part in transform.parts]
   if "surrogate" not in transform.owns:
@@ -100,17 +104,33 @@ def _supervised(transform: LossTransform) -> Iterator[str]:
       "sampled; add 'reinforce', which is cross-entropy here, or 'entropy_sft'."
     )
   for part in transform.parts:
-    lacks = (
-      ("advantages", "advantages" in part.owns),
-      ("further samples", part.plan is not keep_plan),
-      ("the text of responses", any(need.is_note for need in part.needs)),
-    )
-    for what, wanted in lacks:
+    for what, wanted in _lacks(part).items():
       if wanted:
         yield (
           f"config.chain: {part.name!r} is for rollouts, it makes or reads "
           f"{what}; leave it out in supervised training."
         )
+    if config["data"]["pack"] and part.name in BY_ROW:
+      yield (
+        f"config.chain: {part.name!r} takes a row for one response, but a "
+        "packed row holds several; set config.data.pack = False."
+      )
+
+
+def _lacks(part: LossTransform) -> dict[str, bool]:
+  """What a method might want that demonstrations do not have."""
+  known = methods.CATALOGUE.get(part.name)
+  family = known.family if known else ""
+  another = family == "surrogate" and part.name not in CROSS_ENTROPY
+  return {
+    "advantages": "advantages" in part.owns or family == "advantage",
+    "rewards": family == "reward",
+    "the ratio to a policy that sampled": another or family == "clip",
+    "the log-probs of a sampler": part.name == "rollout_correction",
+    "groups of responses": family == "sampling",
+    "further samples": part.plan is not keep_plan,
+    "the text of responses": any(need.is_note for need in part.needs),
+  }
 
 
 def _bounds(
@@ -134,12 +154,21 @@ def _labels(
   """Who would read a reward that nobody knows."""
   if "task.labelled" in wrong or config["task"]["labelled"]:
     return
-  made = False
-  for part in transform.parts:
-    made |= "reward" in part.owns
-    if part.learner is not None or ("advantages" in part.owns and not made):
+  makers = [i for i, p in enumerate(transform.parts) if "reward" in p.owns]
+  for place, part in enumerate(transform.parts):
+    known = methods.CATALOGUE.get(part.name)
+    reads = "advantages" in part.owns or part.name == "group_filter"
+    reads |= known is not None and known.family == "reward"
+    # In front of what makes rewards, an edit of them would be lost, too.
+    reads |= bool(makers) and place < makers[0] and part.prepare is not keep
+    if part.learner is not None or (reads and not _made(makers, place)):
       yield (
         f"config.task.labelled = False, but {part.name!r} reads the rewards of "
         "the verifier; leave it out, or let a method before it in "
         "config.chain make the rewards, such as 'ttrl' or 'empo'."
       )
+
+
+def _made(makers: Sequence[int], place: int) -> bool:
+  """Whether rewards are made at a place of the chain or before it."""
+  return bool(makers) and makers[0] <= place
