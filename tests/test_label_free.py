@@ -152,7 +152,7 @@ def test_an_update_from_unknown_rewards_is_refused():
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("method", ["ttrl", "empo"])
+@pytest.mark.parametrize("method", ["ttrl", "empo", "open_set_tta"])
 def test_agreement_alone_raises_accuracy(tmp_path, sealed, method):
   c = label_free.get_config(f"method={method}")
   c.steps, c.progress, c.task.data_dir = 60, False, str(tmp_path / "data")

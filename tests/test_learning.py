@@ -107,6 +107,15 @@ def test_learning_moves_the_second_model_alone_and_updates_the_policy_alone(
   assert distance(updated.params, learned.params) > 1e-3
 
 
+def test_where_nothing_is_learned_from_momentum_moves_nothing(plain):
+  state, ref, batch, reward, known = rolled(plain)
+  state, _, _ = plain.learn(state, ref, batch, reward, known)
+  before = jax.device_get(state.learned)
+  state, _, told = plain.learn(state, ref, batch, reward, np.zeros_like(known))
+  assert told["learner/gradient_norm"] == 0
+  assert_equal(jax.device_get(state.learned), before)
+
+
 @pytest.mark.parametrize("order", ["after", "before"])
 def test_scores_are_of_the_model_before_or_after_its_step(order):
   p = programs({"learn": order})

@@ -84,7 +84,8 @@ class Learning(NamedTuple):
     (loss, (found, metrics)), grads = self._gradient(state, ref, trained)
     norm = optax.global_norm(grads)
     ok = jnp.isfinite(loss) & jnp.isfinite(norm)
-    state = self._stepped(state, grads, ok)
+    # Where no group is learned from, momentum alone would move the model.
+    state = self._stepped(state, grads, ok & (norm > 0))
     if self.method.learner.first:
       found = self._scores(state, ref, batch)
     return (
