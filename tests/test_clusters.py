@@ -5,8 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from rlvr_jax import tasks, verify
+from rlvr_jax import notes, tasks, verify
 from rlvr_jax.analysis import semantic_entropy
+from rlvr_jax.types import Responses
 from rlvr_jax.verify import canonical, clusters
 
 # 0 = 1 = 2, but 0 is not 2; 3 is alone.
@@ -139,7 +140,7 @@ def test_responses_agree_within_a_problem_alone():
   extract = lambda problem, text: text or None
   agree = tasks.agreeing(extract, clusters.both_ways(near))
   asked = [problems[i] for i in (0, 1, 0, 1, 0)]
-  assert agree(asked, ["5", "4", "4", "9", ""]) == ["5", "4", "5", "9", None]
+  assert agree(asked, ["5", "4", "4", "9", ""]) == ["4", "4", "4", "9", None]
 
 
 @pytest.mark.parametrize(
@@ -152,7 +153,28 @@ def test_the_style_of_files_says_which_answers_are_one(option, agreed):
   if agreed:
     problems = [tasks.Problem("?", "", (), 0)] * 3
     texts = [r"\boxed{x+x}", r"\boxed{2x}", "2x"]
-    assert style.agree(problems, texts) == ["x+x", "x+x", None]
+    assert style.agree(problems, texts) == ["2x", "2x", None]
+
+
+@pytest.mark.parametrize(
+  "steps",
+  [
+    [[r"\boxed{0.5}"], [r"\boxed{\frac12}"], [r"\boxed{50\%}"]],
+    [[r"\boxed{x+x}", r"\boxed{2x}"], [r"\boxed{2x}", r"\boxed{x+x}"]],
+    [[r"\boxed{2}"], [r"\boxed{1+1}", r"\boxed{2.0}"]],
+  ],
+)
+def test_an_answer_has_one_hash_in_whatever_step_and_order(steps):
+  pytest.importorskip("math_verify")
+  style = tasks.style_of("math", "math")
+  problem, found = tasks.Problem("?", "", (), 0), set()
+  for texts in steps:
+    rows = [problem] * len(texts)
+    answers = style.agree(rows, texts)
+    group = np.zeros(len(texts), int)
+    given = Responses(["?"] * len(texts), texts, [], answers, group, 8)
+    found.update(notes.Hashed("answer").annotate(given).tolist())
+  assert len(found) == 1 and found != {-1}
 
 
 # Semantic entropy.

@@ -121,10 +121,11 @@ def empo(
 
   def measured(group, right, leads, said):
     total, mean = over_groups(group)
-    voted = total((leads & said) * right) / jnp.maximum(total(leads & said), 1)
+    chosen = leads & said
+    voted = total(chosen * right) / jnp.maximum(total(chosen), 1)
     return {
       "empo/label_accuracy": mean(voted),
-      "empo/reward_accuracy": mean(1 - jnp.abs(leads - right)),
+      "empo/reward_accuracy": mean(1 - jnp.abs(chosen - right)),
       "empo/solved_fraction": mean(jnp.minimum(total(right), 1)),
     }
 

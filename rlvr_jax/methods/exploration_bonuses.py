@@ -32,6 +32,7 @@ LEAST_RIDGE = 1e-3  # below it float32 may find the ellipsoid to be none
 ROUNDING = 1e-5  # a deviation below this share of the mean is none
 RANGES = {
   "coef": "be >= 0, and <= 1 where target = 'advantage', or signs would turn",
+  "global_coef": "be >= 0",
   "ridge": f"be >= {LEAST_RIDGE}",
   "size": "be >= 1",
   "every": "be >= 1",
@@ -98,7 +99,10 @@ def exploration_bonuses(
   every few tokens of it, each reached from the one before. With "free" every
   row of a group sees all others of it, with "sequential" the rows before it. A
   response without a key has no count and no bonus by counts. Hash collisions
-  can only lower a bonus by counts; of n keys about n^2 / slots have one.
+  can only lower a bonus by counts; of n keys about n^2 / slots have one. What is
+  counted in all training is the text of an answer: where the task finds answers
+  equal that have other canonical forms, as x+x and 2x, they are one in a step,
+  but those of two steps only if they have one form, as 0.5 and 1/2 do.
 
   "reward" stands before the advantage estimator; take one that does not divide
   by the deviation, `dr_grpo`, or coef is divided away where all are right.
@@ -121,7 +125,7 @@ def exploration_bonuses(
     episodic_bonus: "e3b", "indicator", "count", or "none", which is 1.
     global_bonus: "count", "noveld", or "none", which is 1.
     combine: "multiply" or "add"; "add" wants both bonuses.
-    global_coef: of the global bonus with "add"; 1.
+    global_coef: of the global bonus with "add", >= 0; 1.
     episode: over a "group" or within a "response"; e3b or none alone know a
       response as an episode.
     order: "free", or "sequential" as in the code; then equal keys of one step
@@ -192,6 +196,7 @@ def exploration_bonuses(
       target=target,
     ),
     coef=(0 <= coef <= (1 if target == "advantage" else math.inf), coef),
+    global_coef=(global_coef >= 0, global_coef),
     ridge=(ridge >= LEAST_RIDGE, ridge),
     size=(size >= 1, size),
     every=(every >= 1, every),

@@ -3,8 +3,10 @@
 import collections
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from rlvr_jax.tasks.base import AgreeFn, Problem
-from rlvr_jax.verify import clusters
+from rlvr_jax.verify import canonical, clusters
 
 
 def agreeing(
@@ -22,7 +24,11 @@ def agreeing(
     key: canonical form of an answer, likewise.
 
   Returns:
-    The function of a batch. All problems of it are compared in one call.
+    The function of a batch. All problems of it are compared in one call. An
+    answer is called by the least canonical form of those that are equal to it,
+    a number before others, so the order of the rows does not matter. A number
+    has its name in every batch; another answer may have one name where x+x was
+    written too and another where it was not.
   """
 
   def agree(
@@ -37,8 +43,23 @@ def agreeing(
     for group, numbers in zip(
       rows.values(), clusters.cluster(groups, equal, key)
     ):
-      for row, number in zip(group, numbers):
-        found[row] = None if number < 0 else answers[group[number]]
+      names = _names([answers[row] for row in group], numbers, key)
+      for row, number in zip(group, numbers.tolist()):
+        found[row] = names.get(number)
     return found
 
   return agree
+
+
+def _names(
+  answers: Sequence[str | None],
+  numbers: np.ndarray,
+  key: Callable[[str], str | None] | None,
+) -> dict[int, str]:
+  """What the answers of each cluster are called, by its number."""
+  forms = collections.defaultdict(list)
+  for answer, number in zip(answers, numbers.tolist()):
+    if number >= 0:
+      forms[number].append(answer if key is None else key(answer))
+  rank = lambda form: (not canonical.is_number(form), form)
+  return {number: min(found, key=rank) for number, found in forms.items()}

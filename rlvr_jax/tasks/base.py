@@ -52,7 +52,8 @@ class Task:
       () mixes all of it evenly.
     agree: (problems, response texts) to answers, the same for responses to one
       problem that say the same by a closer look than that of `extract`; None
-      for no answer. Training asks it for methods that compare answers;
+      for no answer. Training asks it for methods that compare answers; to
+      those that remember answers, equal texts are one in every step.
       `agreeing` makes one of an equality. None is to take those of `extract`.
   """
 

@@ -53,6 +53,13 @@ def test_three_of_four_have_their_known_rewards_and_advantages():
   assert metrics["empo/solved_fraction"] == 1
 
 
+def test_a_row_without_an_answer_is_no_vote_for_what_is_right():
+  found = prepared(empo(), [0, 1, -1, -1], [1.0, 0, 0, 0])
+  # Both answers lead, of which one is wrong; no answer is wrong, and not paid.
+  assert found.metrics["empo/reward_accuracy"] == 0.75
+  assert found.metrics["empo/label_accuracy"] == 0.5
+
+
 def test_the_mean_reward_is_the_chance_that_two_answers_agree():
   ids = [0, 0, 0, 3, 3, 5, -1, -1]
   found = rewards(empo(no_answer=None, **FREE), ids)

@@ -288,6 +288,7 @@ def test_rows_without_a_group_neither_pay_nor_count():
     ("target", {"target": "loss"}),
     ("coef", {"coef": -1.0}),
     ("coef", {"coef": 2.0, "target": "advantage"}),
+    ("global_coef", {"global_coef": -1.0, "combine": "add"}),
     ("ridge", {"ridge": 0.0}),
     ("size", {"size": 0}),
     ("every", {"every": 0}),
