@@ -82,6 +82,12 @@ def test_scorers_that_execute_answers_are_refused_by_default():
   assert task.grade([row], [row.answer]) == [1]
 
 
+def test_a_scorer_that_rewards_any_text_is_refused_whatever_is_allowed():
+  pytest.importorskip("reasoning_gym")
+  with pytest.raises(ValueError, match="'game_of_life_halting' gives 1 to any"):
+    tasks.load("gym:game_of_life_halting", execute_answers=True)
+
+
 def test_every_scorer_that_executes_answers_is_listed():
   factory = pytest.importorskip("reasoning_gym").factory
   reviewed = {

@@ -200,6 +200,12 @@ def test_scorers_that_execute_answers_are_refused(dataset, gym_style):
   assert f"the scorer of {dataset!r} executes answers as Python" in told
 
 
+def test_a_scorer_that_rewards_any_text_is_refused(gym_style):
+  told = gym_style.check([row("game_of_life_halting").answer])[0]
+  assert "'game_of_life_halting' gives 1 to any text" in told
+  assert "choose another dataset" in told
+
+
 def test_generators_whose_questions_cannot_be_made_again_are_refused(
   gym_style,
 ):
