@@ -49,15 +49,21 @@ def test_text_that_a_scorer_cannot_read_is_wrong_and_a_crash_is_unknown():
   rows = {"q": {"question": "q", "answer": "1"}}
 
   def score(text, entry):
-    del entry
     if text == "crash":
       raise MemoryError
+    if text == "a key":
+      return entry["no such"]
+    if text == "a number":
+      return len(7)
+    if text == "a list":
+      return [].items()
     return float(int(text))
 
   grade = gym.gym_entries.grader(score, rows)
   asked = tasks.Problem("q", "", ("1",), 0)
   assert grade(asked, "1") == 1.0
-  assert grade(asked, "one") == 0.0
+  for text in ("one", "a key", "a number", "a list"):
+    assert grade(asked, text) == 0.0
   assert grade(asked, "crash") is None
 
 

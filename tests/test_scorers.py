@@ -173,6 +173,24 @@ def test_a_scorer_may_give_part_of_the_reward(gym_style):
   assert 0 < score < 1
 
 
+@pytest.mark.parametrize(
+  ("dataset", "answer"),
+  [
+    ("boxnet", "[1, 2]"),
+    ("boxnet", "1"),
+    ("boxnet", '"a"'),
+    ("game_of_life", "{}"),
+    ("prime_factorization", "many"),
+  ],
+)
+def test_an_answer_of_another_shape_is_wrong_and_not_unknown(
+  dataset, answer, gym_style
+):
+  asked = row(dataset)
+  text = f"<answer>{answer}</answer>"
+  assert grade(gym_style, asked.answer, [text], asked.question) == [0.0]
+
+
 def test_a_question_that_is_another_one_is_unknown(gym_style):
   asked = row("chain_sum")
   assert grade(gym_style, asked.answer, ["<answer>1</answer>"], "What?") == [

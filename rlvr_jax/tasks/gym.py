@@ -46,8 +46,9 @@ def reasoning_gym_task(
   many, so a split may be smaller than asked for.
 
   Answers are scored in this process by the generator's own `score_answer`,
-  with no limit on time. An answer that it cannot read (ValueError) gets reward
-  0; when it fails otherwise, the reward is unknown.
+  with no limit on time. An answer that it cannot read (ValueError, TypeError,
+  AttributeError, LookupError) gets reward 0; when it fails otherwise, the
+  reward is unknown.
 
   Args:
     dataset: name in reasoning-gym, for example "chain_sum".
