@@ -49,15 +49,21 @@ def test_text_that_a_scorer_cannot_read_is_wrong_and_a_crash_is_unknown():
   rows = {"q": {"question": "q", "answer": "1"}}
 
   def score(text, entry):
-    del entry
     if text == "crash":
       raise MemoryError
+    if text == "a key":
+      return entry["no such"]
+    if text == "a number":
+      return len(7)
+    if text == "a list":
+      return [].items()
     return float(int(text))
 
   grade = gym.gym_entries.grader(score, rows)
   asked = tasks.Problem("q", "", ("1",), 0)
   assert grade(asked, "1") == 1.0
-  assert grade(asked, "one") == 0.0
+  for text in ("one", "a key", "a number", "a list"):
+    assert grade(asked, text) == 0.0
   assert grade(asked, "crash") is None
 
 
@@ -80,6 +86,12 @@ def test_scorers_that_execute_answers_are_refused_by_default():
   )
   row = task.train[0]
   assert task.grade([row], [row.answer]) == [1]
+
+
+def test_a_scorer_that_rewards_any_text_is_refused_whatever_is_allowed():
+  pytest.importorskip("reasoning_gym")
+  with pytest.raises(ValueError, match="'game_of_life_halting' gives 1 to any"):
+    tasks.load("gym:game_of_life_halting", execute_answers=True)
 
 
 def test_every_scorer_that_executes_answers_is_listed():

@@ -173,6 +173,24 @@ def test_a_scorer_may_give_part_of_the_reward(gym_style):
   assert 0 < score < 1
 
 
+@pytest.mark.parametrize(
+  ("dataset", "answer"),
+  [
+    ("boxnet", "[1, 2]"),
+    ("boxnet", "1"),
+    ("boxnet", '"a"'),
+    ("game_of_life", "{}"),
+    ("prime_factorization", "many"),
+  ],
+)
+def test_an_answer_of_another_shape_is_wrong_and_not_unknown(
+  dataset, answer, gym_style
+):
+  asked = row(dataset)
+  text = f"<answer>{answer}</answer>"
+  assert grade(gym_style, asked.answer, [text], asked.question) == [0.0]
+
+
 def test_a_question_that_is_another_one_is_unknown(gym_style):
   asked = row("chain_sum")
   assert grade(gym_style, asked.answer, ["<answer>1</answer>"], "What?") == [
@@ -198,6 +216,12 @@ def test_scorers_that_execute_answers_are_refused(dataset, gym_style):
   entry = dict(dataset=dataset, seed=0, size=5, index=0, answer="1")
   told = gym_style.check([json.dumps(entry)])[0]
   assert f"the scorer of {dataset!r} executes answers as Python" in told
+
+
+def test_a_scorer_that_rewards_any_text_is_refused(gym_style):
+  told = gym_style.check([row("game_of_life_halting").answer])[0]
+  assert "'game_of_life_halting' gives 1 to any text" in told
+  assert "choose another dataset" in told
 
 
 def test_generators_whose_questions_cannot_be_made_again_are_refused(

@@ -24,6 +24,8 @@ EXECUTES_ANSWERS = frozenset(
     "string_insertion",
   }
 )
+# Its `score_answer` asks whether two texts are empty, so any text is right.
+REWARDS_ANYTHING = frozenset({"game_of_life_halting"})
 
 
 def reasoning_gym_task(
@@ -44,8 +46,9 @@ def reasoning_gym_task(
   many, so a split may be smaller than asked for.
 
   Answers are scored in this process by the generator's own `score_answer`,
-  with no limit on time. An answer that it cannot read (ValueError) gets reward
-  0; when it fails otherwise, the reward is unknown.
+  with no limit on time. An answer that it cannot read (ValueError, TypeError,
+  AttributeError, LookupError) gets reward 0; when it fails otherwise, the
+  reward is unknown.
 
   Args:
     dataset: name in reasoning-gym, for example "chain_sum".
@@ -66,13 +69,14 @@ def reasoning_gym_task(
 
   Raises:
     ImportError: reasoning-gym is not installed.
-    ValueError: an argument is out of its range, the dataset is unknown or
-      executes answers, nothing is left to learn from, or there is no reference
-      answer to take the response length from. reasoning-gym has errors of its
-      own for `options`.
+    ValueError: an argument is out of its range, the dataset is unknown,
+      executes answers or rewards any text, nothing is left to learn from, or
+      there is no reference answer to take the response length from.
+      reasoning-gym has errors of its own for `options`.
   """
   gym = _import_gym()
-  _check_dataset(dataset, execute_answers, gym.factory.DATASETS)
+  _check_dataset(dataset, gym.factory.DATASETS)
+  _check_scorer(dataset, execute_answers)
   _check_sizes(size, evaluation_size, max_response_length)
   source = gym.create_dataset(
     dataset, seed=seed, size=evaluation_size + size, **options
@@ -113,8 +117,7 @@ def entries(dataset: str, size: int, seed: int) -> Iterable[gym_entries.Entry]:
     ValueError: the dataset is unknown.
   """
   gym = _import_gym()
-  # Its scorer is not asked, so it executes nothing.
-  _check_dataset(dataset, True, gym.factory.DATASETS)
+  _check_dataset(dataset, gym.factory.DATASETS)
   return gym.create_dataset(dataset, seed=seed, size=size)
 
 
@@ -129,14 +132,20 @@ def _import_gym() -> types.ModuleType:
   return reasoning_gym
 
 
-def _check_dataset(
-  dataset: str, execute_answers: bool, known: Iterable[str]
-) -> None:
+def _check_dataset(dataset: str, known: Iterable[str]) -> None:
   if dataset not in known:
     near = difflib.get_close_matches(dataset, known, n=3, cutoff=0.0)
     raise ValueError(
       f"reasoning-gym has no dataset {dataset!r}; the nearest are {near}. "
       "List all with: sorted(reasoning_gym.factory.DATASETS)"
+    )
+
+
+def _check_scorer(dataset: str, execute_answers: bool) -> None:
+  if dataset in REWARDS_ANYTHING:
+    raise ValueError(
+      f"The scorer of {dataset!r} gives 1 to any text, right or wrong. Choose "
+      "another dataset."
     )
   if dataset in EXECUTES_ANSWERS and not execute_answers:
     raise ValueError(

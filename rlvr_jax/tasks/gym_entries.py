@@ -9,6 +9,9 @@ from rlvr_jax.tasks.base import Problem
 # One question with its answer and metadata, as reasoning-gym generates it.
 Entry = Mapping[str, object]
 
+# What Python says of text that cannot be parsed, or has another shape.
+_UNREADABLE = (ValueError, TypeError, AttributeError, LookupError)
+
 
 def disjoint(
   dataset: str, entries: Sequence[Entry], evaluation_size: int
@@ -62,9 +65,10 @@ def grader(
   """
 
   def grade(problem: Problem, text: str) -> float | None:
+    entry = entries[problem.prompt]
     try:
-      return float(score(text, entries[problem.prompt]))
-    except ValueError:  # What Python says of text that cannot be parsed.
+      return float(score(text, entry))
+    except _UNREADABLE:
       return 0.0
     except Exception:  # Anything else says nothing about the answer.
       logging.exception("Scoring %.200r failed; its reward is unknown.", text)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from rlvr_jax import verify
 from rlvr_jax.tasks.base import Problem
-from rlvr_jax.tasks.gym import EXECUTES_ANSWERS
+from rlvr_jax.tasks.gym import EXECUTES_ANSWERS, REWARDS_ANYTHING
 from rlvr_jax.tasks.style import Style, each_reference, spoken
 from rlvr_jax.verify import extract
 
@@ -85,6 +85,11 @@ def _check_entry(reference: str) -> str | None:
   kinds = isinstance(entry, dict) and {k: type(entry.get(k)) for k in _ENTRY}
   if kinds != _ENTRY:
     return "is no question of reasoning-gym; name datasets as gym:<dataset>"
+  if entry["dataset"] in REWARDS_ANYTHING:
+    return (
+      f"the scorer of {entry['dataset']!r} gives 1 to any text, right or "
+      "wrong; choose another dataset"
+    )
   if entry["dataset"] in EXECUTES_ANSWERS:
     return (
       f"the scorer of {entry['dataset']!r} executes answers as Python; choose "

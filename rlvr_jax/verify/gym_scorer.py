@@ -9,6 +9,9 @@ from collections.abc import Mapping
 
 import reasoning_gym
 
+# What Python says of text that cannot be parsed, or has another shape.
+_UNREADABLE = (ValueError, TypeError, AttributeError, LookupError)
+
 
 def judge(reference: str, question: str, answer: str) -> float:
   """Returns the score of an answer by the generator of its question.
@@ -30,7 +33,7 @@ def judge(reference: str, question: str, answer: str) -> float:
     raise ValueError(f"{reference} gives another question than {question!r}.")
   try:
     return float(source.score_answer(answer, entry))
-  except ValueError:  # What Python says of text that cannot be parsed.
+  except _UNREADABLE:
     return 0.0
 
 
