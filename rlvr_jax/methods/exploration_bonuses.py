@@ -99,10 +99,10 @@ def exploration_bonuses(
   every few tokens of it, each reached from the one before. With "free" every
   row of a group sees all others of it, with "sequential" the rows before it. A
   response without a key has no count and no bonus by counts. Hash collisions
-  can only lower a bonus by counts; of n keys about n^2 / slots have one. What is
-  counted in all training is the text of an answer: where the task finds answers
-  equal that have other canonical forms, as x+x and 2x, they are one in a step,
-  but those of two steps only if they have one form, as 0.5 and 1/2 do.
+  can only lower a bonus by counts; of n keys about n^2 / slots have one. What
+  is counted in all training is the text of an answer: where the task finds
+  answers equal that have other canonical forms, as x+x and 2x, they are one in
+  a step, but those of two steps only if they have one form, as 0.5 and 1/2 do.
 
   "reward" stands before the advantage estimator; take one that does not divide
   by the deviation, `dr_grpo`, or coef is divided away where all are right.

@@ -60,7 +60,7 @@ class OpenSetState(NamedTuple):
 class _Poll(NamedTuple):
   """The answers to the prompt of each row; votes are of the main draw."""
 
-  prompt: Array  # i32[B]; -1 without a group
+  prompt: Array  # i32[B]; -1 none
   pool: Array  # i32[B] number of the prompt in the step
   answer: Array  # i32[B]; -1 none
   voice: Array  # f32[B] 1 for rows that vote
@@ -125,9 +125,18 @@ def open_set_tta(
   whose slot belongs to another one, responses whose answer does not stand in
   them as it is. Minimising the entropy of what is kept, entropy_coef, is TENT.
 
+  All rows of the main draw vote, also those that a method before it took out,
+  as `ttrl` does with rows that only vote, and those of unknown reward: a vote
+  is an answer, not a verdict. Of equally frequent answers that of the largest
+  hash is the majority, in whatever order the rows are; `ttrl` takes the first.
+  An answer is remembered by its text: where the task finds answers equal that
+  have other canonical forms, as x+x and 2x, they are one in a step, but those
+  of two steps only if they have one form, as 0.5 and 1/2 do.
+
   Stand behind what makes rewards (`ttrl`) and before the estimator.
 
-  Edits:   if on_drop is "mask" or collect > 0 batch.mask (×); if on_drop is
+  Edits:   if on_drop is "mask" batch.mask (×) and batch.group (×), -1 in the
+           rows dropped; if collect > 0 batch.mask (×); if on_drop is
            "reward_zero" batch.reward (×); if on_drop is "maximise_entropy"
            objective.weights (×); if that or entropy_coef > 0 objective.added
            (+)
@@ -144,7 +153,7 @@ def open_set_tta(
     slack: standard errors that a share may have fallen, >= 0; 0 is the
       published rule, for exact confidences. Votes are few.
     margin: likewise, a share or likelihood, >= 0.
-    on_drop: what is dropped is no part of the loss ("mask"), gets
+    on_drop: what is dropped is no part of loss and group ("mask"), gets
       "reward_zero", or "maximise_entropy": no policy loss but -drop_coef H per
       token, as UniEnt treats samples of unknown classes.
     drop_coef: of that entropy, loss per nat, >= 0.
@@ -153,8 +162,9 @@ def open_set_tta(
     entropy_low: bound on H that is no longer kept, nats; None for no bound.
     entropy_high: the upper one, nats; None for no bound.
     collect: steps at the beginning in which nothing trains but votes are
-      noted, >= 0: those of an epoch make all first votes those of the initial
-      policy. 0 takes each prompt's first step, trained on before or not.
+      noted, >= 0, and 0 unless by votes: those of an epoch make all first
+      votes those of the initial policy. 0 takes each prompt's first step,
+      trained on before or not.
     slots: prompts that can be known, 16 bytes each, in [1, 2^30]. Of n prompts
       about n^2 / (2 slots) share theirs, which the first keeps; n^2 / 2^31 are
       taken for another.
@@ -163,7 +173,8 @@ def open_set_tta(
     A LossTransform named "open_set_tta".
 
   Raises:
-    ValueError: an unknown choice, or a number out of range.
+    ValueError: an unknown choice, a number out of range, or collect > 0 where
+      no votes are noted.
 
   Metrics:
     open_set_tta/kept_fraction: share of the rows with a group that are kept.
@@ -201,6 +212,11 @@ def open_set_tta(
   for name, value in least.items():
     if not value >= 0:
       raise ValueError(f"open_set_tta.{name} = {value!r} must be >= 0.")
+  if collect and rule != "votes":
+    raise ValueError(
+      f"open_set_tta.collect = {collect} must be 0 where rule = {rule!r}: "
+      "no votes are noted then; take rule = 'votes', or leave it out."
+    )
   if not 1 <= slots <= 2**30:
     raise ValueError(f"open_set_tta.slots = {slots} must lie in [1, 2^30].")
   bounded = entropy_low is not None or entropy_high is not None
@@ -214,16 +230,17 @@ def open_set_tta(
     part = jnp.zeros(slots, jnp.float32)
     return OpenSetState(whole - 1, whole - 1, part, part)
 
-  def by_votes(poll, state):
+  def by_votes(poll, state, live):
     """Judged rows, y, y0 and the error allowed."""
     slot = jnp.maximum(poll.prompt, 0) % slots
     known = (poll.prompt >= 0) & (state.prompt[slot] == poll.prompt)
+    judged = live & known & (poll.votes > 0)
     first = state.confidence[slot]
     rounds = 1 / jnp.maximum(poll.votes, 1)
     rounds += 1 / jnp.maximum(state.votes[slot], 1)
     error = jnp.sqrt(first * (1 - first) * rounds)
     now = poll.share(state.answer[slot])
-    return known & (poll.votes > 0), now, first, slack * error
+    return judged, now, first, slack * error
 
   def by_likelihood(batch, context):
     """The same of rows; two passes of one policy differ by rounding."""
@@ -240,7 +257,7 @@ def open_set_tta(
     if rule != "all":
       votes = rule == "votes"
       judged, now, first, error = (
-        by_votes(poll, state) if votes else by_likelihood(batch, context)
+        by_votes(poll, state, live) if votes else by_likelihood(batch, context)
       )
       keep = ~judged | (now + margin + error >= first)
       state = _remember(poll, state) if votes else state
@@ -263,7 +280,10 @@ def open_set_tta(
       trains = context.step >= collect
       batch = batch.replace(mask=batch.mask & trains)
     if on_drop == "mask":
-      batch = batch.replace(mask=batch.mask & keep[:, None])
+      batch = batch.replace(
+        mask=batch.mask & keep[:, None],
+        group=jnp.where(keep, batch.group, -1),
+      )
     elif on_drop == "reward_zero":
       batch = batch.replace(reward=batch.reward * weight)
     if regularizes:
@@ -297,8 +317,8 @@ def open_set_tta(
 
 
 def _poll(batch: TokenBatch, context: Context) -> _Poll:
-  live = batch.group >= 0
-  prompt = jnp.where(live, context.stat(PROMPT), -1)
+  # Not by group and mask, which are 0 in rows that only vote for `ttrl`.
+  prompt = jnp.where(batch.prompt >= 0, context.stat(PROMPT), -1)
   pool = reduce.subgroup(jnp.where(prompt < 0, -1, 0), prompt)
   voice = ((batch.source == 0) & (pool >= 0)).astype(jnp.float32)
   votes = reduce.group_sum(voice, pool)

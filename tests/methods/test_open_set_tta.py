@@ -7,6 +7,8 @@ import pytest
 
 import rlvr_jax
 from golden_adapters import common
+from rlvr_jax import transform
+from rlvr_jax.methods.dr_grpo import dr_grpo
 from rlvr_jax.methods.open_set_tta import (
   ANSWER,
   ENTROPY,
@@ -17,6 +19,8 @@ from rlvr_jax.methods.open_set_tta import (
   AnswerTokens,
   open_set_tta,
 )
+from rlvr_jax.methods.ttrl import ttrl
+from rlvr_jax.notes import ANSWER as NOTE
 from rlvr_jax.types import Clock, Responses
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -150,10 +154,49 @@ def test_responses_of_a_further_draw_do_not_vote_but_are_judged():
   assert all(kept(first, later))
 
 
-def test_rows_without_a_group_are_kept_and_do_not_vote():
-  first = batch_of([A, A, B, B], group=[0, 0, 0, -1])
-  later = batch_of([A, B, B, A], group=[0, 0, 0, -1])
-  assert kept(first, later) == [False] * 3 + [True]
+def test_rows_without_a_group_vote_and_are_kept():
+  group = [0, 0, 0, -1]
+  first = batch_of([A, A, B, A], group=group)
+  assert all(kept(first, batch_of([A, B, A, A], group=group)))
+  assert kept(first, batch_of([A, A, B, B], group=group)) == [False] * 3 + [
+    True
+  ]
+
+
+def test_padding_does_not_vote():
+  padding = jnp.array([0, 0, 0, -1])
+  pad = lambda batch: batch.replace(prompt=padding, group=padding)
+  _, state = run([pad(batch_of([A, A, B, B]))], slots=4)
+  assert state.votes[7 % 4] == 3
+
+
+def test_rows_that_only_vote_for_ttrl_vote_here_too():
+  answers, voted = [B, B, A, A, A, A], {NOTE.key: np.array([0, 0, 2, 2, 2, 2])}
+  batch = batch_of(answers)
+  batch = batch.replace(notes=batch.notes | voted)
+  method = transform.chain(ttrl(train=2), open_set_tta(slots=4))
+  prepare = jax.jit(rlvr_jax.prepare(method))
+  clock = Clock(0, 0, jax.random.key(0))
+  found, state = prepare(batch, method.init(None), clock)
+  assert found.mask[:, 0].tolist() == [True] * 2 + [False] * 4
+  state = state["open_set_tta"]
+  assert (state.answer[3], state.votes[3]) == (A, 6)
+  np.testing.assert_allclose(state.confidence[3], 4 / 6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("answers", [[A, A, B, B], [B, A, B, A]])
+def test_of_equally_frequent_answers_the_largest_hash_is_the_majority(answers):
+  _, state = run([batch_of(answers)], slots=4)
+  assert state.answer[3] == B
+
+
+def test_what_is_dropped_moves_no_mean_of_its_group():
+  logp, ref = np.log([[0.5], [0.5], [0.2]]), np.log([[0.4]] * 3)
+  batch = batch_of([A] * 3, reward=[1.0, 0.0, 1.0], logp=logp, ref=ref)
+  method = transform.chain(open_set_tta("likelihood"), dr_grpo())
+  found = jax.jit(lambda b: common.prepared(method, b))(batch)
+  assert found.group.tolist() == [0, 0, -1]
+  np.testing.assert_allclose(found.advantages[:2, 0], [0.5, -0.5])
 
 
 def test_until_votes_are_collected_nothing_trains():
@@ -237,10 +280,12 @@ def test_a_dropped_prompt_may_gain_entropy_and_lose_its_policy_loss():
     {"drop_coef": -1.0},
     {"entropy_coef": -1.0},
     {"collect": -1},
+    {"collect": 2, "rule": "all", "entropy_coef": 0.1},
+    {"collect": 2, "rule": "likelihood"},
     {"slots": 0},
   ],
 )
 def test_a_parameter_out_of_range_is_named(wrong):
-  (name,) = wrong
+  name = next(iter(wrong))
   with pytest.raises(ValueError, match=rf"open_set_tta\.{name} = "):
     open_set_tta(**wrong)
