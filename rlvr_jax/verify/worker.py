@@ -1,4 +1,4 @@
-"""Worker of the pool: python worker.py SECONDS BYTES PATH SCRIPT [ARGUMENT ...].
+"""A worker: python worker.py SECONDS BYTES PATH SCRIPT [ARGUMENT ...].
 
 PATH is a JSON list of folders to import from. SCRIPT defines `judge(*texts) ->
 float | bool | None` and finds its arguments where a program does. The process
