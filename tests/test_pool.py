@@ -277,6 +277,17 @@ def test_a_script_finds_its_arguments(script):
     assert pool.map(asked) == [True, True, False]
 
 
+def test_a_script_finds_packages_where_this_process_would(
+  tmp_path, monkeypatch
+):
+  (tmp_path / "only_on_the_path.py").write_text("")
+  importing = tmp_path / "importing.py"
+  importing.write_text("import only_on_the_path\n" + SCRIPT)
+  monkeypatch.syspath_prepend(str(tmp_path))
+  with verify.Pool(importing, workers=1) as pool:
+    assert pool.map([["right"], ["environment"]]) == [True, False]
+
+
 def test_a_pool_that_is_started_tells_early_of_a_script_that_does_not_load(
   script, tmp_path
 ):

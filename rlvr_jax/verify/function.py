@@ -1,6 +1,6 @@
 """A user's own function of rewards; only workers may load this.
 
-Its arguments: "package.module:function" and the folders to find it in.
+Its argument: "package.module:function".
 """
 
 import importlib
@@ -33,5 +33,4 @@ def _found(target: str) -> Callable[[str, str], float | None]:
   return function
 
 
-sys.path[:] = sys.argv[2:]
 _function = _found(sys.argv[1])

@@ -7,6 +7,7 @@ others are as they would have been, in their order. See `worker` for how.
 import collections
 import json
 import os
+import sys
 import threading
 import weakref
 from collections.abc import Iterator, Sequence
@@ -39,7 +40,8 @@ class Pool:
 
     Args:
       script: path of a Python file that defines `judge(*texts)`. It returns a
-        number, a truth value, or None where it cannot tell.
+        number, a truth value, or None where it cannot tell. It imports from
+        where this process would (`sys.path`).
       workers: processes; None is one for each processor of this one.
       seconds: processor time of a job, more than 0. A job that sleeps instead
         is given up after ten times as long.
@@ -59,7 +61,10 @@ class Pool:
       )
     self.seconds = seconds
     self._count = workers
-    self._arguments = [str(seconds), str(memory), os.fspath(script), *arguments]
+    # Packages are where this process finds them; PYTHONPATH is not passed on.
+    path = json.dumps([*map(os.path.abspath, sys.path)])
+    limits = [str(seconds), str(memory)]
+    self._arguments = [*limits, path, os.fspath(script), *arguments]
     self._lock = threading.Lock()
     self._workers: list[Process] = []
     weakref.finalize(self, _end, self._workers, os.getpid())

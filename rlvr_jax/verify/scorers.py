@@ -48,7 +48,7 @@ def function_pool(target: str) -> Pool:
     _HERE / "function.py",
     seconds=_SECONDS,
     memory=_MEMORY,
-    arguments=(target, *map(os.path.abspath, sys.path)),
+    arguments=(target,),
   )
   try:
     pool.start()

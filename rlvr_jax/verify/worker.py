@@ -1,10 +1,11 @@
-"""A worker of the pool: python worker.py SECONDS BYTES SCRIPT [ARGUMENT ...].
+"""A worker: python worker.py SECONDS BYTES PATH SCRIPT [ARGUMENT ...].
 
-SCRIPT defines `judge(*texts) -> float | bool | None` and finds its arguments
-where a program does. The process started is a keeper: it loads SCRIPT once and
-never judges. It forks a child that does, and forks another, at once and with
-everything loaded, whenever a child is gone. The kernel ends a child that uses
-up its seconds, whatever it is doing then.
+PATH is a JSON list of folders to import from. SCRIPT defines `judge(*texts) ->
+float | bool | None` and finds its arguments where a program does. The process
+started is a keeper: it loads SCRIPT once and never judges. It forks a child
+that does, and forks another, at once and with everything loaded, whenever a
+child is gone. The kernel ends a child that uses up its seconds, whatever it is
+doing then.
 
 Nothing of the package is imported here, so nothing of JAX.
 
@@ -40,7 +41,8 @@ _SIGNALS = {signal.SIGCHLD, signal.SIGTERM}
 def main() -> None:
   """Keeps a child at work until the pipe of requests closes, or SIGTERM."""
   seconds, memory = float(sys.argv[1]), int(sys.argv[2])
-  sys.argv = sys.argv[3:]
+  sys.path[:] = json.loads(sys.argv[3])
+  sys.argv = sys.argv[4:]
   requests, replies = os.dup(0), os.dup(1)
   _restrict(memory)
   judge = _load(sys.argv[0]).judge
