@@ -5,7 +5,7 @@ Command:  make quickstart
               --config=configs/quickstart.py:method=steer --workdir=runs/steer
 Hardware: 2 CPU cores
 Time:     6 minutes for all three: 2 of them for the warm start they share
-Expect:   all solve more than 0.9 of unseen problems at the first try; the
+Expect:   all solve about 0.9 of unseen problems at the first try, or more; the
           entropy of GRPO falls to about 0.1 nats or less, with one to three
           distinct right answers of 16, that of AEPO stays at its target of
           0.5, with nine or ten.
