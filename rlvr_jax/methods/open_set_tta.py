@@ -317,7 +317,7 @@ def open_set_tta(
 
 
 def _poll(batch: TokenBatch, context: Context) -> _Poll:
-  # Not by group and mask, which are 0 in rows that only vote for `ttrl`.
+  # Not by group and mask: `ttrl` clears both in rows that only vote.
   prompt = jnp.where(batch.prompt >= 0, context.stat(PROMPT), -1)
   pool = reduce.subgroup(jnp.where(prompt < 0, -1, 0), prompt)
   voice = ((batch.source == 0) & (pool >= 0)).astype(jnp.float32)
