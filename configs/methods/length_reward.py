@@ -10,7 +10,7 @@ Published: Qwen3-1.7B, limit 8192, 128 prompts with 8 responses, 4 updates, clip
            bounds of 1 with a dual clip of 10, KL coefficient 1e-3 (k3),
            learning rate 5e-6.
 Expect:    the reward is above the share of right answers, and responses do not
-           get shorter.
+           get shorter; the entropy falls as with GRPO, pass@1 ends at 0.83.
 """
 
 from ml_collections import ConfigDict
