@@ -11,8 +11,8 @@ Published: Qwen3-1.7B, weights that add up to 10 in a row and are 5 at most, 128
            of 1 with a dual clip of 10, KL coefficient 1e-3 (k3), learning rate
            5e-6; for 32B 352 prompts.
 Expect:    with a fiftieth of the weight, as responses are a thousand times
-           shorter, the entropy ends at 0.5 nats, where GRPO ends below 0.05, and
-           pass@1 at 0.99 with ten distinct right answers of 16.
+           shorter, the entropy ends at 0.5 nats, where GRPO ends below
+           0.05, and pass@1 at 0.99 with ten distinct right answers of 16.
 """
 
 from ml_collections import ConfigDict
