@@ -75,7 +75,8 @@ def _composed(
     return
   yield from _ema(config, transform, wrong)
   if fields.is_supervised(config):
-    yield from _supervised(config, transform)
+    packs = "data.pack" not in wrong and config["data"]["pack"]
+    yield from _supervised(transform, packs)
   else:
     yield from _bounds(config, transform, wrong)
     yield from _labels(config, transform, wrong)
@@ -94,7 +95,7 @@ def _ema(
     )
 
 
-def _supervised(config: dict, transform: LossTransform) -> Iterator[str]:
+def _supervised(transform: LossTransform, packs: bool) -> Iterator[str]:
   """What demonstrations cannot give a method."""
   names = [part.name for part in transform.parts]
   if "surrogate" not in transform.owns:
@@ -110,7 +111,7 @@ def _supervised(config: dict, transform: LossTransform) -> Iterator[str]:
           f"config.chain: {part.name!r} is for rollouts, it makes or reads "
           f"{what}; leave it out in supervised training."
         )
-    if config["data"]["pack"] and part.name in BY_ROW:
+    if packs and part.name in BY_ROW:
       yield (
         f"config.chain: {part.name!r} takes a row for one response, but a "
         "packed row holds several; set config.data.pack = False."
