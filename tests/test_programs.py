@@ -99,7 +99,7 @@ def test_logits_exist_for_one_position_in_the_sampler_and_nowhere_else():
   names = (*CHAIN, "siren", "lp_reg", "aent")
   p = runs.programs(*names, vocabulary=vocabulary, chunk=72, rescore=True)
   state, ref = runs.start(p)
-  rows = p.rows()[0]
+  rows = len(p.shapes().sampled.mask)
   batch = p.sample(state, ref, *runs.prompts(p))
   known = np.ones(rows, bool)
   reward = known.astype(np.float32)

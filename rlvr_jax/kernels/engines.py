@@ -85,13 +85,17 @@ def make(
   return Engine(name, form, outputs, blocks, layout)
 
 
-def best() -> str:
-  """The fastest implementation that the default backend can run."""
-  backend = jax.default_backend()
-  if backend == "tpu":
+def best(layout: Layout | None = None) -> str:
+  """The fastest implementation that the devices can run.
+
+  Args:
+    layout: on the devices; None for the default backend.
+  """
+  device = jax.devices()[0] if layout is None else layout.mesh.devices.flat[0]
+  if device.platform == "tpu":
     return "pallas_tpu"
-  if backend == "gpu":
-    capability = getattr(jax.devices()[0], "compute_capability", "none")
+  if device.platform == "gpu":
+    capability = getattr(device, "compute_capability", "none")
     if capability[:1].isdigit() and float(capability) >= 8:
       return "pallas_gpu"
     logging.log_first_n(

@@ -43,8 +43,8 @@ def token_statistics(
     cut: of the distributions, f32[N] each; they are normalised anew. None for
       none.
     outputs: fields of Moments to compute; the others are None.
-    implementation: one of `engines.NAMES`; None takes the best one that the
-      backend has. "reference" makes all logits and reads nothing below.
+    implementation: one of `engines.NAMES`; None takes the best one for the
+      devices. "reference" makes all logits and reads nothing below.
     blocks: sizes for it; None for its own.
     rows: most tokens whose logits exist at a time, where they exist at all;
       None for what the blocks say.
@@ -62,7 +62,7 @@ def token_statistics(
   inverse = jnp.broadcast_to(1 / jnp.float32(temperature), targets.shape)
   known = jax.tree.map(lambda x: x[:, None], (targets, inverse, cut))
   tokens = Tokens(hidden, *jax.lax.stop_gradient(known))
-  name = implementation or engines.best()
+  name = implementation or engines.best(layout)
   if name == "reference":
     z, _ = form.logits(hidden, weights, tokens.inverse, tokens.cut)
     found = reference.moments(z, targets)

@@ -1,7 +1,7 @@
-"""Grouped-query attention, of a whole sequence and of one new token.
+"""Grouped-query attention: what its scores are, and that of one new token.
 
-Shapes: B rows, S positions, H query heads, K key-value heads, h head size;
-R = H / K query heads share a key-value head. P prompts with G rows each.
+Shapes: H query heads, K key-value heads, h head size; R = H / K query heads
+share a key-value head. P prompts with G rows each.
 """
 
 import dataclasses
@@ -40,55 +40,6 @@ class Attention:
     if self.window is None:
       return jnp.bool(True)
     return query - key < self.window
-
-  def causal(
-    self,
-    q_bshd: Array,
-    k_bskd: Array,
-    v_bskd: Array,
-    valid: Array,
-    segment: Array | None = None,
-  ) -> Array:
-    """Attention of every position to the valid ones up to itself.
-
-    Args:
-      q_bshd: f[B, S, H, h] queries.
-      k_bskd: f[B, S, K, h] keys.
-      v_bskd: f[B, S, K, h] values.
-      valid: bool[B, S] positions that may be attended to, in one piece.
-      segment: i32[B, S]; positions of different numbers do not see each other.
-        None for one sequence a row.
-
-    Returns:
-      f[B, S, H, h].
-    """
-    length = q_bshd.shape[1]
-    place = jnp.arange(length)
-    mask = jnp.tril(jnp.ones((length, length), bool)) & valid[:, None, :]
-    if segment is not None:
-      mask &= segment[:, :, None] == segment[:, None, :]
-    mask = (mask & self.sees(place[:, None], place))[:, None]
-    if self.soft_cap is None:
-      return jax.nn.dot_product_attention(
-        q_bshd, k_bskd, v_bskd, mask=mask, scale=self.scale
-      )
-    return self._written_out(q_bshd, k_bskd, v_bskd, mask)
-
-  def _written_out(self, q_bshd, k_bskd, v_bskd, mask) -> Array:
-    """With capped scores, which the library's attention does not know."""
-    grouped = q_bshd.reshape(*k_bskd.shape[:3], -1, q_bshd.shape[-1])
-    products = jnp.einsum(
-      "bskrd,btkd->bkrst",
-      grouped,
-      k_bskd,
-      preferred_element_type=jnp.float32,
-    )
-    # A padded query sees nothing: any finite number keeps it from NaN.
-    least = jnp.finfo(jnp.float32).min
-    scores = jnp.where(mask[:, None], self.scores(products), least)
-    weights = jax.nn.softmax(scores, axis=-1).astype(q_bshd.dtype)
-    out = jnp.einsum("bkrst,btkd->bskrd", weights, v_bskd)
-    return out.reshape(q_bshd.shape)
 
   def decode(
     self,

@@ -15,7 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from rlvr_jax.models import attention, rope
+from rlvr_jax.models import attention, rope, whole
+from rlvr_jax.models import mesh as mesh_lib
 from rlvr_jax.models.block import Block, rms_norm
 from rlvr_jax.models.config import DecoderConfig
 from rlvr_jax.types import Array, PyTree
@@ -42,8 +43,14 @@ class Layer(NamedTuple):
 class Decoder(nnx.Module):
   """Embedding, stacked blocks, final norm and output matrix."""
 
-  def __init__(self, config: DecoderConfig, rngs: nnx.Rngs):
+  def __init__(
+    self,
+    config: DecoderConfig,
+    rngs: nnx.Rngs,
+    mesh: jax.sharding.Mesh | None = None,
+  ):
     c = self.config = config
+    self.mesh = mesh
     shape = (c.vocabulary, c.width)
 
     def table():
@@ -74,6 +81,16 @@ class Decoder(nnx.Module):
       x = table[tokens].astype(c.dtype)
     # The scale has the compute type too: so Gemma was trained.
     return x * jnp.asarray(c.width**0.5, c.dtype) if c.scaled_embedding else x
+
+  def _by_row(self, x: Array) -> Array:
+    """f[N, D] of consecutive rows, which stay on the devices of the rows.
+
+    Left to itself the compiler may split the width as the weights are split,
+    and add up activations over devices in every layer.
+    """
+    if self.mesh is None or x.shape[0] % mesh_lib.row_parts(self.mesh):
+      return x
+    return jax.lax.with_sharding_constraint(x, mesh_lib.by_row(self.mesh))
 
   def output(self) -> Array:
     """f[V, D]: what turns states into logits."""
@@ -123,11 +140,13 @@ class Decoder(nnx.Module):
         frequency = rope.frequencies(self.config.rope, self.config.head_dim)
       attend = attention.of_layer(self.config, window)
       block = nnx.merge(graphdef, weights)
-      return layer(block, frequency, attend, x, per_layer)
+      x, out = layer(block, frequency, attend, x, per_layer)
+      return self._by_row(x), out
 
     if self.config.remat:
       body = jax.checkpoint(body)
-    return jax.lax.scan(body, x, (stacked, self._layers(), extra))
+    inputs = stacked, self._layers(), extra
+    return jax.lax.scan(body, self._by_row(x), inputs)
 
   def full(
     self, tokens: Array, valid: Array, segment: Array | None = None
@@ -149,7 +168,7 @@ class Decoder(nnx.Module):
     def layer(block, frequency, attend, x, _):
       parts = block.project(x, positions, frequency)
       q, k, v = (y.reshape(*shape, *y.shape[1:]) for y in parts)
-      out = attend.causal(q, k, v, valid, segment)
+      out = whole.causal(attend, q, k, v, valid, segment, self.mesh)
       return block.finish(x, out.reshape(-1, *out.shape[2:])), (k, v)
 
     x, cache = self.scan(layer, self.embed(tokens.reshape(-1)))

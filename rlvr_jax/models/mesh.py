@@ -89,6 +89,16 @@ def shardings(tree: PyTree, mesh: Mesh) -> PyTree:
   )
 
 
+def gathered(tree: PyTree, mesh: Mesh) -> PyTree:
+  """Like `shardings`, but whole along fsdp: for what is read at every token."""
+
+  def one(path, leaf):
+    spec = _spec(path, leaf, mesh)
+    return NamedSharding(mesh, P(*(None if a == "fsdp" else a for a in spec)))
+
+  return jax.tree_util.tree_map_with_path(one, tree)
+
+
 def by_row(mesh: Mesh) -> NamedSharding:
   """Rows over data and fsdp."""
   return NamedSharding(mesh, ROWS)

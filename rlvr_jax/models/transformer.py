@@ -2,11 +2,13 @@
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from rlvr_jax import rng, stats
 from rlvr_jax.kernels.sharded import Layout
+from rlvr_jax.models import mesh as mesh_lib
 from rlvr_jax.models.config import DecoderConfig
 from rlvr_jax.models.decoder import Cache, Decoder
 from rlvr_jax.types import Array, PyTree, TokenBatch
@@ -25,13 +27,16 @@ class Transformer:
 
   def __init__(self, config: DecoderConfig, layout: Layout | None = None):
     self.config, self.layout = config, layout
-    make = lambda: Decoder(config, nnx.Rngs(params=0, lora=1))
+    make = lambda: self._decoder(nnx.Rngs(params=0, lora=1))
     self._graphdef = nnx.graphdef(nnx.eval_shape(make))
+
+  def _decoder(self, rngs: nnx.Rngs) -> Decoder:
+    return Decoder(self.config, rngs, self.layout and self.layout.mesh)
 
   def init(self, key: Array) -> PyTree:
     """Random parameters of `config.param_dtype`."""
     rngs = nnx.Rngs(params=key, lora=rng.named(key, "lora"))
-    _, state = nnx.split(Decoder(self.config, rngs))
+    _, state = nnx.split(self._decoder(rngs))
     return nnx.to_pure_dict(state)
 
   def without_adapters(self) -> "Transformer":
@@ -44,6 +49,24 @@ class Transformer:
   def module(self, params: PyTree) -> Decoder:
     """The decoder with these parameters."""
     return nnx.merge(self._graphdef, params)
+
+  def gathered(self, params: PyTree) -> PyTree:
+    """The parameters as decoding wants them, which reads all at every token.
+
+    All but norms, which compute in float32, come in the type of the
+    computation, and nothing is split over fsdp: else the weights would be
+    rounded and would travel once a token.
+    """
+
+    def rounded(path, x):
+      norm = path[-1].key.endswith("norm")
+      return x if norm else x.astype(self.config.dtype)
+
+    params = jax.tree_util.tree_map_with_path(rounded, params)
+    if self.layout is None:
+      return params
+    where = mesh_lib.gathered(params, self.layout.mesh)
+    return jax.lax.with_sharding_constraint(params, where)
 
   def hidden(self, params: PyTree, batch: TokenBatch) -> Array:
     """f[B, T, D]: the states that predict the response tokens."""

@@ -39,6 +39,10 @@ def recorded(needs: Iterable[Need]) -> tuple[Need, ...]:
   return tuple(dict.fromkeys((OLD_LOGP, ENTROPY, *own)))
 
 
+# Positions of a stage, see `rollout`.
+WINDOW = 128
+
+
 class Ends(NamedTuple):
   """Tokens with a meaning: `stops` end a response, `pad` fills what is left."""
 
@@ -90,7 +94,7 @@ def rollout(
   length: int,
   ends: Ends,
   needs: tuple[Need, ...] = (),
-  window: int = 128,
+  window: int = WINDOW,
   numbers: Numbers | None = None,
   rows: int = 0,
   devices: int = 1,
@@ -118,7 +122,10 @@ def rollout(
     A TokenBatch with the rows of all draws one after the other, each in
     prompt order; rewards and advantages are zero.
   """
-  hidden, cache = model.prefill(params, prompts, prompt_mask)
+  params = model.gathered(params)
+  read = functools.partial(model.prefill, params)
+  pieces = parts.count(len(prompts), draws[0].per_prompt, rows, devices)
+  hidden, cache = _prefill(read, prompts, prompt_mask, pieces)
   needs = recorded(needs)
   if numbers is None:
     places = jnp.arange(prompts.shape[0])
@@ -141,6 +148,20 @@ def rollout(
     )
     first_group += count
   return jax.tree.map(lambda *x: jnp.concatenate(x), *blocks)
+
+
+def _prefill(read, prompts, prompt_mask, pieces) -> tuple[Array, Cache]:
+  """Reads all prompts, or a part of them at a time."""
+  if pieces == 1:
+    return read(prompts, prompt_mask)
+
+  def one(number):
+    pick = lambda x: parts.pick(x, pieces, number)
+    hidden, (keys, values, valid) = read(pick(prompts), pick(prompt_mask))
+    return hidden, keys.swapaxes(0, 1), values.swapaxes(0, 1), valid
+
+  hidden, keys, values, valid = parts.each(one, pieces)
+  return hidden, Cache(keys.swapaxes(0, 1), values.swapaxes(0, 1), valid)
 
 
 def _in_parts(run, hidden, prompt, keys, draw, pieces) -> Sampled:

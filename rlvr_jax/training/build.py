@@ -135,25 +135,63 @@ def build(config: ConfigDict) -> Run:
   task = subset(whole, config.task.subset)
   if not config.task.labelled:
     task = tasks.unlabelled(task)
-  sizes = decoder_config(config, task.tokenizer.vocab_size)
-  model = Transformer(sizes, Layout(mesh))
-  settings = _settings(config, task)
-  hf.check_positions(settings.prompt_width, settings.length, sizes)
-  chain = config_lib.build_chain(config)
-  programs = Programs(model, chain, optimizer(config), settings, mesh)
-  _check_rows(config, programs)
-  e, widths = config.evaluation, (settings.prompt_width,)
-  how = How(
-    e.samples,
-    settings.length,
-    widths,
-    e.temperature,
-    top_p=e.top_p,
-    rows=e.rows,
+  programs = assemble(
+    config,
+    decoder_config(config, task.tokenizer.vocab_size),
+    sampler.Ends(task.tokenizer.stop_ids, task.tokenizer.pad_id),
+    config.rollout.max_prompt or task.max_prompt_length,
+    config.rollout.max_response or task.max_response_length,
+    mesh,
   )
-  evaluator = Evaluator(Examiner(task, model, how, mesh), e.ks)
+  evaluator = _evaluator(config, task, programs)
   key = jax.random.key(config.seed)
   return Run(config, task, whole, programs, evaluator, mesh, key)
+
+
+def assemble(
+  config: ConfigDict,
+  sizes: DecoderConfig,
+  ends: sampler.Ends,
+  prompt_width: int,
+  length: int,
+  mesh: jax.sharding.Mesh,
+) -> Programs:
+  """The programs of a run, without its data.
+
+  Args:
+    config: of the run.
+    sizes: of the decoder.
+    ends: meaning of special tokens.
+    prompt_width: positions W of prompts.
+    length: response positions T.
+    mesh: where things live.
+
+  Raises:
+    ConfigError: rows do not fall apart evenly.
+    ValueError: the model has fewer positions.
+  """
+  hf.check_positions(prompt_width, length, sizes)
+  programs = Programs(
+    Transformer(sizes, Layout(mesh)),
+    config_lib.build_chain(config),
+    optimizer(config),
+    _settings(config, ends, prompt_width, length),
+    mesh,
+  )
+  _check_rows(config, programs)
+  return programs
+
+
+def _evaluator(
+  config: ConfigDict, task: tasks.Task, programs: Programs
+) -> Evaluator:
+  e, s = config.evaluation, programs.settings
+  widths = (s.prompt_width,)
+  how = How(
+    e.samples, s.length, widths, e.temperature, top_p=e.top_p, rows=e.rows
+  )
+  examiner = Examiner(task, programs.model, how, programs.mesh)
+  return Evaluator(examiner, e.ks)
 
 
 def _check_rows(config: ConfigDict, programs: Programs) -> None:
@@ -167,7 +205,8 @@ def _check_rows(config: ConfigDict, programs: Programs) -> None:
         f"{devices} devices that rows are split over (data x fsdp of "
         "config.mesh)."
       )
-  sampled, trained = programs.rows()
+  shapes = programs.shapes()
+  sampled, trained = (len(x.mask) for x in (shapes.sampled, shapes.trained))
   parts = s.updates * s.slices * devices
   # A learner learns of all rows, in slices of the size of an update's.
   least = devices if programs.learn is None else parts
@@ -181,7 +220,9 @@ def _check_rows(config: ConfigDict, programs: Programs) -> None:
     )
 
 
-def _settings(config: ConfigDict, task: tasks.Task) -> Settings:
+def _settings(
+  config: ConfigDict, ends: sampler.Ends, prompt_width: int, length: int
+) -> Settings:
   r, u = config.rollout, config.train
   main = Draw(
     "main",
@@ -194,9 +235,9 @@ def _settings(config: ConfigDict, task: tasks.Task) -> Settings:
   )
   return Settings(
     prompts=r.prompts,
-    prompt_width=r.max_prompt or task.max_prompt_length,
-    length=r.max_response or task.max_response_length,
-    ends=sampler.Ends(task.tokenizer.stop_ids, task.tokenizer.pad_id),
+    prompt_width=prompt_width,
+    length=length,
+    ends=ends,
     rows=r.rows,
     main=main,
     updates=u.updates,

@@ -1,6 +1,8 @@
 """The compiled programs of a run, one trace each: sample to update."""
 
 import functools
+import math
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +23,17 @@ from rlvr_jax.types import Array, Clock, Need, PyTree, TokenBatch
 
 # Stat of a rescored batch: what the sampler itself said, f32[B, T] nats.
 SAMPLED = "sampled"
+
+
+class Shapes(NamedTuple):
+  """What the programs of a step are given, as ShapeDtypeStructs."""
+
+  state: TrainState
+  ref: PyTree | None
+  prompts: tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]
+  sampled: TokenBatch
+  edit: tuple[PyTree, ...]  # what `prepare` gets
+  trained: TokenBatch
 
 
 class Programs:
@@ -103,15 +116,16 @@ class Programs:
     """What the host must write on every rollout."""
     return tuple(need for need in self.method.needs if need.is_note)
 
-  def rows(self) -> tuple[int, int]:
-    """Rows a step samples and rows it trains on, by abstract evaluation."""
+  def shapes(self) -> Shapes:
+    """What a step passes from program to program, by abstract evaluation."""
     params = jax.eval_shape(self.model.init, jax.random.key(0))
     ref = self.weights.frozen(params)
     state = jax.eval_shape(self.init_state, jax.random.key(0), None)
-    batch = jax.eval_shape(self._sample, state, ref, *self._prompts())
-    sampled = batch.mask.shape[0]
-    row = lambda kind: jax.ShapeDtypeStruct((sampled,), kind)
-    shapes = {"row": (sampled,), "token": batch.mask.shape}
+    prompts = self._prompts()
+    sampled = batch = jax.eval_shape(self._sample, state, ref, *prompts)
+    rows = batch.mask.shape[0]
+    row = lambda kind: jax.ShapeDtypeStruct((rows,), kind)
+    shapes = {"row": (rows,), "token": batch.mask.shape}
     notes = {
       n.key: jax.ShapeDtypeStruct(shapes[n.stat.shape], jnp.int32)
       for n in self.notes
@@ -120,8 +134,9 @@ class Programs:
     if self.method.learner is not None:
       learn = lambda *args: self._learning()(*args)
       state, batch, _ = jax.eval_shape(learn, state, ref, batch, *outcome)
-    edited, _, _ = jax.eval_shape(self._prepare, state, batch, *outcome, notes)
-    return sampled, edited.mask.shape[0]
+    edit = (state, batch, *outcome, notes)
+    trained, _, _ = jax.eval_shape(self._prepare, *edit)
+    return Shapes(state, ref, prompts, sampled, edit, trained)
 
   def init_state(self, key: Array, params: PyTree | None) -> TrainState:
     """The state before the first step.
@@ -214,12 +229,17 @@ class Programs:
         self.weights.sets(state, ref),
         batch.replace(stats={}),
         model=self.weights.model(ref),
-        slices=s.slices,
+        slices=self._slices(batch),
         chunk=s.chunk,
       )
     if s.rescore:
       known[SAMPLED] = batch.old_logp
     return batch.replace(old_logp=known[sampler.OLD_LOGP.key], stats=known)
+
+  def _slices(self, batch) -> int:
+    """Into how many slices a rollout is cut: no larger than an update's."""
+    rows = len(batch.mask) // mesh_lib.row_parts(self.mesh)
+    return math.gcd(rows, self.settings.slices * self.settings.updates)
 
   def _prepare(self, state, batch, reward, known, notes):
     """Puts rewards in, measures, and lets the methods edit the rollout."""

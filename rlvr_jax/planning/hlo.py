@@ -1,0 +1,152 @@
+"""What a compiled program moves: read from its text, one device's share.
+
+Loops are counted as often as they run. Programs that end when their rows do
+run an unknown number of times: they get a number from the caller.
+"""
+
+import collections
+import math
+import re
+from typing import NamedTuple
+
+COLLECTIVES = (
+  "all-gather",
+  "all-reduce",
+  "reduce-scatter",
+  "all-to-all",
+  "collective-permute",
+)
+_PRODUCTS = ("dot", "convolution", "custom-call")
+_BITS = re.compile(r"(?:pred|[a-z]+?(\d+)\w*)\[([\d,]*)\]")
+_HEAD = re.compile(r"^(?:ENTRY )?%([\w.\-]+) .*\{$")
+_LINE = re.compile(
+  r"^\s+(?:ROOT )?%([\w.\-]+) = (.*?) ([a-z][\w\-]*)\((.*?)\)(?:, (.*))?$"
+)
+_CALLS = re.compile(
+  r"(calls|to_apply|body|condition|branch_computations|"
+  r"true_computation|false_computation)=\{?((?:%[\w.\-]+(?:, )?)+)\}?"
+)
+_TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
+_GROUPS = re.compile(r"replica_groups=(?:\{\{([\d,]+)\}|\[(\d+),(\d+)\])")
+_MESH = re.compile(r"replica_groups=mesh\[([^\]]*)\] \{([^}]*)\}")
+
+
+class Operation(NamedTuple):
+  """One line of a program."""
+
+  name: str
+  shape: str
+  kind: str
+  operands: tuple[str, ...]
+  rest: str  # attributes
+
+
+class Sent(NamedTuple):
+  """What one kind of collective sends."""
+
+  count: int
+  bytes: float  # that a device sends, in rings
+
+
+class Moved(NamedTuple):
+  """What a run of the program moves on one device."""
+
+  sent: dict[str, Sent]  # by kind of collective
+  products: float  # bytes that matrix products read and write
+
+
+def moved(text: str, trips: int) -> Moved:
+  """Adds up the program of one device.
+
+  Args:
+    text: of a compiled program.
+    trips: of a loop that ends when its rows do, at most.
+  """
+  bodies, entry = _computations(text)
+  sent: dict[str, Sent] = {}
+  products = 0.0
+  for name, times in _runs(bodies, entry, trips).items():
+    shapes = {operation.name: operation.shape for operation in bodies[name]}
+    for operation in bodies[name]:
+      kind = operation.kind.removesuffix("-start")
+      if kind in COLLECTIVES:
+        old = sent.get(kind, Sent(0, 0.0))
+        more = times * _sent(kind, operation)
+        sent[kind] = Sent(old.count + times, old.bytes + more)
+      elif kind in _PRODUCTS:
+        named = [shapes.get(operand, "") for operand in operation.operands]
+        products += times * sum(map(_bytes, [operation.shape, *named]))
+  return Moved(sent, products)
+
+
+def _computations(text: str) -> tuple[dict[str, list[Operation]], str]:
+  """The operations of every computation, and the name of the first one."""
+  found: dict[str, list[Operation]] = {}
+  entry, lines = "", []
+  for line in text.splitlines():
+    if head := _HEAD.match(line):
+      lines = found[head[1]] = []
+      if line.startswith("ENTRY"):
+        entry = head[1]
+    elif match := _LINE.match(re.sub(r"/\*.*?\*/", "", line)):
+      operands = tuple(re.findall(r"%([\w.\-]+)", match[4]))
+      lines.append(Operation(*match.groups()[:3], operands, match[5] or ""))
+  return found, entry
+
+
+def _runs(bodies: dict, entry: str, trips: int) -> dict[str, int]:
+  """How often each computation runs."""
+  times: collections.Counter = collections.Counter()
+
+  def run(name, count):
+    times[name] += count
+    for operation in bodies[name]:
+      known = _TRIPS.search(operation.rest)
+      again = 1
+      if operation.kind == "while":
+        again = int(known[1]) if known else trips
+      for kind, called in _CALLS.findall(operation.rest):
+        for inner in re.findall(r"%([\w.\-]+)", called):
+          if kind != "to_apply" or operation.kind == "call":
+            run(inner, count * again)
+
+  run(entry, 1)
+  return times
+
+
+def _bytes(shape: str) -> float:
+  """Of an array, or of all arrays of a tuple."""
+  return sum(_arrays(shape))
+
+
+def _arrays(shape: str) -> list[float]:
+  size = lambda dims: math.prod(int(n) for n in dims.split(",") if n)
+  return [
+    size(dims) * int(bits or 8) / 8 for bits, dims in _BITS.findall(shape)
+  ]
+
+
+def _sent(kind: str, operation: Operation) -> float:
+  """Bytes that a device sends if all pass theirs round a ring."""
+  group = _group(operation.rest)
+  # One that starts has what comes in and what goes out in its shape.
+  whole = max(_arrays(operation.shape), default=0.0)
+  if not operation.kind.endswith("-start"):
+    whole = _bytes(operation.shape)
+  if kind == "collective-permute":
+    return whole
+  if kind == "reduce-scatter" and not operation.kind.endswith("-start"):
+    whole *= group
+  passes = 2 if kind == "all-reduce" else 1
+  return passes * whole * (group - 1) / group
+
+
+def _group(rest: str) -> int:
+  """Devices that take part in a collective together."""
+  if found := _MESH.search(rest):
+    sizes = dict(re.findall(r"'(\w+)'=(\d+)", found[1]))
+    axes = re.findall(r"'(\w+)'", found[2])
+    return math.prod(int(sizes[axis]) for axis in axes)
+  if found := _GROUPS.search(rest):
+    return len(found[1].split(",")) if found[1] else int(found[3])
+  return 1

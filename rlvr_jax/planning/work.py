@@ -1,0 +1,56 @@
+"""Floating-point operations of a traced program, loops counted in full."""
+
+import math
+
+from jax.extend import core
+
+
+def flops(jaxpr: core.Jaxpr, trips: int) -> float:
+  """Operations of all matrix products, of all devices together.
+
+  Args:
+    jaxpr: of the program.
+    trips: of a loop that ends when its rows do, at most.
+  """
+  return sum(_of(eqn, trips) for eqn in jaxpr.eqns)
+
+
+def _of(eqn: core.JaxprEqn, trips: int) -> float:
+  name, params = eqn.primitive.name, eqn.params
+  if name == "dot_general":
+    return _product(eqn)
+  inside = [flops(jaxpr, trips) for jaxpr in _inner(params)]
+  if name == "cond":
+    return max(inside)
+  return sum(inside) * _times(name, params, trips)
+
+
+def _product(eqn: core.JaxprEqn) -> float:
+  (contracted, _), _ = eqn.params["dimension_numbers"]
+  shape = eqn.invars[0].aval.shape
+  depth = math.prod(shape[axis] for axis in contracted)
+  return 2.0 * math.prod(eqn.outvars[0].aval.shape) * depth
+
+
+def _inner(params: dict) -> list[core.Jaxpr]:
+  """The programs that an operation runs."""
+  values = [
+    value
+    for held in params.values()
+    for value in (held if isinstance(held, (tuple, list)) else (held,))
+  ]
+  closed = (getattr(value, "jaxpr", value) for value in values)
+  return [jaxpr for jaxpr in closed if isinstance(jaxpr, core.Jaxpr)]
+
+
+def _times(name: str, params: dict, trips: int) -> int:
+  """How often an operation runs what is inside."""
+  if name == "scan":
+    return params["length"]
+  if name == "while":
+    return trips
+  if name == "shard_map":
+    return params["mesh"].size
+  if name == "pallas_call":
+    return math.prod(params["grid_mapping"].grid)
+  return 1
