@@ -28,6 +28,8 @@ TASK_OPTIONS = {
     max_prompt=0,  # tokens; longer prompts are dropped, 0 drops none
     ngram=13,  # words of a run shared with the evaluation, see docs/data.md
     style="math",  # how responses are graded, see docs/data.md
+    # refused | isolated | allow_network: style "code" runs what a model writes
+    programs="refused",
     clusters="exact",  # exact | math: which answers are one to a method
     unparsable="error",  # error | drop: reference answers nobody can read
   ),
