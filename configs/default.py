@@ -66,6 +66,8 @@ def get_config(arg: str | None = None) -> ConfigDict:
     # A folder in the Hugging Face format: model, tokenizer and chat template.
     # "" is a decoder of the sizes below, which are not read otherwise.
     folder="",
+    # Of the folder, as `rlvr_jax.models.hf.digest` gives it; "" for any.
+    sha256="",
     width=64,
     layers=4,
     heads=4,
