@@ -138,6 +138,24 @@ def test_any_hyper_parameters_make_a_method_or_are_refused_by_name(name):
   holds()
 
 
+@pytest.mark.parametrize(
+  ("name", "values", "told"),
+  [
+    ("bapo", dict(low_max=0.0), "low_start = 0.6 must .* low_max = 0.0"),
+    (
+      "gradient_preserving_clip",
+      dict(high_intercept=0.0),
+      "high_slope = .* high_intercept = 0.0",
+    ),
+  ],
+)
+def test_a_default_that_another_value_rules_out_is_told_with_that_value(
+  name, values, told
+):
+  with pytest.raises(ValueError, match=told):
+    methods.make(name, **values)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("name", methods.CATALOGUE)
 def test_whatever_hyper_parameters_are_taken_any_rollout_has_a_finite_loss(

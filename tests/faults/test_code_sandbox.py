@@ -9,7 +9,10 @@ import os
 import pathlib
 import secrets
 import socket
+import subprocess
+import sys
 import tempfile
+import threading
 import time
 
 import pytest
@@ -88,6 +91,25 @@ def test_a_hostile_program_ends_in_time_and_leaves_no_process_and_no_file(
   assert ended.passed == (expected == PASSED)
   assert not running(name)
   assert not [*tmp_path.iterdir()]
+
+
+def test_a_trainer_that_is_killed_takes_its_programs_along():
+  name = secrets.token_hex(6)
+  sleeping = NAMED.format(name=name) + "time.sleep(99)"
+  script = (
+    "from rlvr_jax.verify.code import Limits, Sandbox\n"
+    f"Sandbox(Limits(deadline=90.0)).run({sleeping!r})"
+  )
+  env = os.environ | {"PYTHONPATH": os.getcwd()}
+  with subprocess.Popen([sys.executable, "-c", script], env=env) as trainer:
+    assert wait_until(lambda: running(name), seconds=60)
+    trainer.kill()
+  assert wait_until(lambda: not running(name), seconds=5)
+
+
+def wait_until(done, seconds):
+  pause = threading.Event()
+  return any(done() or pause.wait(0.05) for _ in range(20 * seconds))
 
 
 def test_processor_time_is_limited_as_well(programs):
