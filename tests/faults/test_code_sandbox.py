@@ -17,6 +17,7 @@ import time
 
 import pytest
 
+import rlvr_jax
 from rlvr_jax.verify.code import Limits, Sandbox, jail, sandbox
 
 LIMITS = Limits(seconds=1, deadline=0.5, memory=256 << 20, processes=6)
@@ -80,28 +81,34 @@ def test_a_hostile_program_ends_in_time_and_leaves_no_process_and_no_file(
   programs, hurried, deed, tmp_path, monkeypatch
 ):
   expected, source = HOSTILE[deed]
-  limits = LIMITS if expected == LATE else PATIENT
-  name = secrets.token_hex(6)
+  ran, limits = (hurried, LIMITS) if expected == LATE else (programs, PATIENT)
   monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-  start = time.monotonic()
-  ran = hurried if expected == LATE else programs
-  ended = ran.run(NAMED.format(name=name) + source)
-  assert time.monotonic() - start <= limits.deadline + 0.5
-  assert ended.late == (expected == LATE)
-  assert ended.passed == (expected == PASSED)
-  assert not running(name)
-  assert not [*tmp_path.iterdir()]
+  for _ in range(3):  # A machine that is too busy may be late itself.
+    name = secrets.token_hex(6)
+    start = time.monotonic()
+    ended = ran.run(NAMED.format(name=name) + source)
+    took = time.monotonic() - start
+    assert ended.late == (expected == LATE)
+    assert ended.passed == (expected == PASSED)
+    assert not running(name)
+    assert not [*tmp_path.iterdir()]
+    if took <= limits.deadline + 0.5:
+      return
+  raise AssertionError(f"ended after {took} s, not {limits.deadline} s")
 
 
 def test_a_trainer_that_is_killed_takes_its_programs_along():
   name = secrets.token_hex(6)
   sleeping = NAMED.format(name=name) + "time.sleep(99)"
   script = (
+    # The package itself would take seconds to import jax.
+    "import sys, types\n"
+    "package = sys.modules['rlvr_jax'] = types.ModuleType('rlvr_jax')\n"
+    f"package.__path__ = {rlvr_jax.__path__!r}\n"
     "from rlvr_jax.verify.code import Limits, Sandbox\n"
     f"Sandbox(Limits(deadline=90.0)).run({sleeping!r})"
   )
-  env = os.environ | {"PYTHONPATH": os.getcwd()}
-  with subprocess.Popen([sys.executable, "-c", script], env=env) as trainer:
+  with subprocess.Popen([sys.executable, "-c", script]) as trainer:
     assert wait_until(lambda: running(name), seconds=60)
     trainer.kill()
   assert wait_until(lambda: not running(name), seconds=5)
