@@ -28,6 +28,8 @@ TASK_OPTIONS = {
     max_prompt=0,  # tokens; longer prompts are dropped, 0 drops none
     ngram=13,  # words of a run shared with the evaluation, see docs/data.md
     style="math",  # how responses are graded, see docs/data.md
+    # refused | isolated | allow_network: style "code" runs what a model writes
+    programs="refused",
     clusters="exact",  # exact | math: which answers are one to a method
     unparsable="error",  # error | drop: reference answers nobody can read
   ),
@@ -64,6 +66,8 @@ def get_config(arg: str | None = None) -> ConfigDict:
     # A folder in the Hugging Face format: model, tokenizer and chat template.
     # "" is a decoder of the sizes below, which are not read otherwise.
     folder="",
+    # Of the folder, as `rlvr_jax.models.hf.digest` gives it; "" for any.
+    sha256="",
     width=64,
     layers=4,
     heads=4,

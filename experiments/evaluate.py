@@ -49,6 +49,12 @@ _THINKING = flags.DEFINE_enum(
   "thinking", "default", ["default", "on", "off"], "of models that can choose"
 )
 _STYLE = flags.DEFINE_string("style", "math", "of grading; see docs/data.md")
+_PROGRAMS = flags.DEFINE_enum(
+  "programs",
+  "refused",
+  tasks.styles.PROGRAMS,
+  "whether --style=code may run what the model writes",
+)
 _COLUMNS = flags.DEFINE_list(
   "columns", [], "where rows have what: prompt=question,answer=gold"
 )
@@ -88,6 +94,7 @@ _DECIDE = (
   _TEMPLATE,
   _THINKING,
   _STYLE,
+  _PROGRAMS,
   _COLUMNS,
   _MAX_PROMPT,
   _UNPARSABLE,
@@ -119,12 +126,13 @@ def load_problems() -> Problems:
     template=_TEMPLATE.value,
     thinking={"default": None, "on": True, "off": False}[_THINKING.value],
     style=_STYLE.value,
+    programs=_PROGRAMS.value,
     columns=dict(pair.split("=", 1) for pair in _COLUMNS.value),
     max_prompt=_MAX_PROMPT.value,
     unparsable=_UNPARSABLE.value,
   )
   tokenizer = tasks.HFTokenizer(_MODEL.value)
-  style = tasks.style_of(options.style)
+  style = tasks.style_of(options.style, programs=options.programs)
   measured = tasks.to_measure_on(tokenizer, options, style)
   task = tasks.files_task(tokenizer, options, style, measured=measured)
   return Problems(task, coverage.rows(measured.report))

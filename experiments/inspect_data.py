@@ -77,7 +77,9 @@ def _plain(row: sources.Row) -> str:
 def _read() -> tuple[selection.Found, selection.Found]:
   """What a run would keep of --data, and of --against."""
   none = _STYLE.value == "none"
-  style = None if none else tasks.style_of(_STYLE.value)
+  # Of programs only the tests are read; none is run.
+  programs = "isolated" if _STYLE.value == "code" else "refused"
+  style = None if none else tasks.style_of(_STYLE.value, programs=programs)
   render, count = _writer()
   keep = functools.partial(
     filters.Filter,

@@ -1,8 +1,10 @@
+import functools
 import itertools
 import json
 import math
 import time
 
+import jax
 import pytest
 
 import runs
@@ -131,6 +133,45 @@ BAD = {
     dict(task__options=dict(largest="a")),
     ["config.task.options.largest = 'a' must be a whole number"],
   ),
+  "window of one": (
+    dict(guard__window=1),
+    ["config.guard.window = 1 must be a whole number >= 2."],
+  ),
+  "no checkpoint kept": (
+    dict(checkpoint__keep=0),
+    ["config.checkpoint.keep = 0 must be a whole number >= 1."],
+  ),
+  "type of numbers that is not offered": (
+    dict(model__dtype="float16"),
+    ["config.model.dtype = 'float16' must be one of ['float32', 'bfloat16']."],
+  ),
+  "adapters of matrices that are none": (
+    dict(model__lora=dict(rank=4, alpha=32.0, targets=("queri",))),
+    ["config.model.lora.targets = ('queri',) must be a tuple, each entry one"],
+  ),
+  "flag as text": (
+    dict(progress="yes"),
+    ["config.progress = 'yes' must be True or False."],
+  ),
+  "share above one": (
+    dict(warm_start__typos=1.5),
+    ["config.warm_start.typos = 1.5 must be a number in [0, 1]."],
+  ),
+  "old log-probs of nobody": (
+    dict(rollout__old_logp="policy"),
+    ["config.rollout.old_logp = 'policy' must be one of ['sampler', 'score']."],
+  ),
+  "folder that is not there": (
+    dict(model__folder="nowhere"),
+    [
+      "config.model.folder = 'nowhere': nowhere/config.json does not exist; "
+      "give a folder with config.json"
+    ],
+  ),
+  "digest that is no text": (
+    dict(model__sha256=7),
+    ["config.model.sha256 = 7 must be a string."],
+  ),
 }
 
 
@@ -138,9 +179,11 @@ BAD = {
 def test_a_bad_config_is_told_by_name_value_and_remedy_within_two_seconds(name):
   changes, parts = BAD[name]
   config = _with(changes)
+  arrays = len(jax.live_arrays())
   began = time.perf_counter()
   told = message(config)
   assert time.perf_counter() - began < 2
+  assert len(jax.live_arrays()) == arrays
   for part in parts:
     assert part in told
 
@@ -175,11 +218,30 @@ def _pairs():
       yield pair
 
 
+def _gain(crowd, left, name):
+  """The names that meet the most of a crowd for the first time come first."""
+  return -sum({name, other} in left for other in crowd), name
+
+
+def _crowds():
+  """Mistakes that can all be made at once; each pair is in one of them."""
+  allowed = {frozenset(pair) for pair in _pairs()}
+  left = set(allowed)
+  while left:
+    crowd = sorted(min(left, key=sorted))
+    gain = functools.partial(_gain, tuple(crowd), left)
+    for name in sorted(BAD.keys() - crowd, key=gain):
+      if all({name, other} in allowed for other in crowd):
+        crowd.append(name)
+    left -= {frozenset(pair) for pair in itertools.combinations(crowd, 2)}
+    yield crowd
+
+
 def test_no_mistake_hides_another():
-  for names in _pairs():
-    changes = BAD[names[0]][0] | BAD[names[1]][0]
+  for names in _crowds():
+    changes = {k: v for name in names for k, v in BAD[name][0].items()}
     told = message(_with(changes))
-    for part in BAD[names[0]][1] + BAD[names[1]][1]:
+    for part in (part for name in names for part in BAD[name][1]):
       assert part in told, names
 
 

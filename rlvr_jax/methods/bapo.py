@@ -105,8 +105,10 @@ def bapo(
     )
   for name, (value, least, most) in ranges.items():
     if not least <= value <= most or math.isinf(value):
+      limits = f", with low_max = {low_max} and high_max = {high_max}"
       raise ValueError(
-        f"bapo.{name} = {value} must lie in [{least}, {most}], finite."
+        f"bapo.{name} = {value} must lie in [{least}, {most}], finite"
+        f"{limits if name.endswith('start') else ''}."
       )
   for name, value in (("low_step", low_step), ("high_step", high_step)):
     if not value > 0:

@@ -108,9 +108,13 @@ def gradient_preserving_clip(
   }
   for name, (value, least, most) in ranges.items():
     if not least <= value <= most:
+      limits = (
+        f", with high_intercept = {high_intercept} and low_intercept = "
+        f"{low_intercept}"
+      )
       raise ValueError(
         f"gradient_preserving_clip.{name} = {value} must lie in [{least}, "
-        f"{most}]."
+        f"{most}]{limits if name.endswith('slope') else ''}."
       )
   if not 0 < split < 1:
     raise ValueError(

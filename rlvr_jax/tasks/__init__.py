@@ -90,8 +90,8 @@ def load(
     seed: chooses the problems and which of them are held out, at least 0.
     tokenizer: of the model. None gives each task a tokenizer of characters of
       its own, but for "files", which needs one.
-    grading: how "files" grades answers; None is what its options `style` and
-      `clusters` name.
+    grading: how "files" grades answers; None is what its options `style`,
+      `clusters` and `programs` name.
     labelled: False: "files" reads no reference answers of the problems to learn
       from, and need not have them. Of the other tasks take `unlabelled`.
     **options: further arguments of `split_task`, `sum_task` or
@@ -142,5 +142,5 @@ def _files(
       "tokenizer=HFTokenizer(folder)."
     )
   if grading is None:
-    grading = style_of(checked.style, checked.clusters)
+    grading = style_of(checked.style, checked.clusters, checked.programs)
   return files_task(tokenizer, checked, grading, data_dir, labelled=labelled)

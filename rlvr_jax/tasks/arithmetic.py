@@ -13,7 +13,7 @@ ALPHABET = "0123456789+="
 
 # Spaces and leading zeros are no part of an answer: two texts are equal if and
 # only if they say the same, so distinct answers can be counted as texts.
-_SPLIT_ANSWER = re.compile(r"([1-9][0-9]*)\+([1-9][0-9]*)")
+_SPLIT_ANSWER = re.compile(r"\A([1-9][0-9]*)\+([1-9][0-9]*)\Z")
 _SUM_ANSWER = re.compile(r"[0-9]+")
 
 # Characters; Python refuses to read numbers of thousands of digits, and no

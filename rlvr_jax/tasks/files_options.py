@@ -36,7 +36,10 @@ class FilesOptions:
     style: how responses are graded, see docs/data.md: "math" wants answers
       marked, \boxed{7}, "math_lenient" takes the last number of a response
       without any; "instructions", "instructions_loose", "instructions_dense",
-      "light_if", "gym"; "python:package.module:function" for one's own.
+      "light_if", "gym", "code"; "python:package.module:function" for one's own.
+    programs: whether style "code" may run what a model writes: "refused";
+      "isolated", without network and files; "allow_network", also where a
+      machine cannot isolate it. See docs/data.md for what remains.
     clusters: which answers are one to methods that compare them: "exact", those
       of one canonical form; "math", also those that the verifier finds equal.
     seed: chooses the questions of reasoning-gym, at least 0.
@@ -57,6 +60,7 @@ class FilesOptions:
   ngram: int = 13
   unparsable: str = "error"
   style: str = "math"
+  programs: str = "refused"
   clusters: str = "exact"
   seed: int = 0
 
@@ -65,7 +69,7 @@ class FilesOptions:
     check_datasets("files: evaluation", self.evaluation, least=1)
     _check_weights(self)
     sources.columns_of(self.columns)
-    styles.check(self.style, self.clusters)
+    styles.check(self.style, self.clusters, self.programs)
     for name, allowed in _ALLOWED.items():
       if getattr(self, name) not in allowed:
         raise ValueError(

@@ -5,6 +5,7 @@ from collections.abc import Container
 from typing import TYPE_CHECKING
 
 from rlvr_jax.json_file import read_object
+from rlvr_jax.models.hf import trust
 
 if TYPE_CHECKING:
   from transformers import PreTrainedTokenizerBase
@@ -26,14 +27,15 @@ def load(folder: pathlib.Path) -> "PreTrainedTokenizerBase":
     folder: with tokenizer.json, tokenizer_config.json and the like.
 
   Raises:
-    ValueError: there is no such folder, its tokenizer is code, has no fast
-      form or cannot be read.
+    ValueError: there is no such folder, a link leads out of it, or its
+      tokenizer is code, has no fast form or cannot be read.
   """
   if not folder.is_dir():
     raise ValueError(
       f"There is no tokenizer folder {str(folder)!r}; give the path of a local "
       "folder with tokenizer.json. Nothing is downloaded."
     )
+  trust.check_links(folder)
   _refuse_code(folder)
   # Takes seconds, so only those wait who read a tokenizer.
   from transformers import AutoTokenizer

@@ -7,12 +7,20 @@ from rlvr_jax import verify
 from rlvr_jax.tasks import instructed, scored
 from rlvr_jax.tasks.agreement import agreeing
 from rlvr_jax.tasks.base import Problem
+from rlvr_jax.tasks.filters import Check
+from rlvr_jax.tasks.programs import graded_by_tests
 from rlvr_jax.tasks.style import Style, spoken
 from rlvr_jax.verify import scorers
+from rlvr_jax.verify.code import cases
 
 CLUSTERS = ("exact", "math")
+PROGRAMS = ("refused", "isolated", "allow_network")
 _MATHS = ("math", "math_lenient")
 _FUNCTION = "python:"
+_CODE = "code"
+_TESTS = (
+  'these are tests of a program, which style="code" runs if programs="isolated"'
+)
 
 
 def math(strict: bool = True, clusters: str = "exact") -> Style:
@@ -39,8 +47,20 @@ def math(strict: bool = True, clusters: str = "exact") -> Style:
   extract = lambda problem, text: verifier.extract(spoken(problem, text))
   written = lambda problem, text: verifier.written(spoken(problem, text))
   agree = agreeing(written, verifier.equal, verify.canonical.key)
-  style = Style(grade, extract, verifier.check_references)
+  style = Style(grade, extract, _without_tests(verifier.check_references))
   return style._replace(agree=agree) if clusters == "math" else style
+
+
+def _without_tests(check: Check) -> Check:
+  """The check, which says of tests of programs what they are."""
+
+  def checked(references: Sequence[str]) -> list[str | None]:
+    code = [cases.holds_tests(reference) for reference in references]
+    rest = [r for r, tests in zip(references, code) if not tests]
+    told = iter(check(rest))
+    return [_TESTS if tests else next(told) for tests in code]
+
+  return checked
 
 
 STYLES: dict[str, Callable[..., Style]] = {
@@ -51,28 +71,36 @@ STYLES: dict[str, Callable[..., Style]] = {
   "instructions_dense": functools.partial(instructed.instructions, dense=True),
   "light_if": instructed.points,
   "gym": scored.gym,
+  "code": graded_by_tests,
 }
 
 
-def style_of(name: str, clusters: str = "exact") -> Style:
+def style_of(
+  name: str, clusters: str = "exact", programs: str = "refused"
+) -> Style:
   """Returns a way of grading by name.
 
   Args:
     name: of `STYLES`, or "python:package.module:function" for a user's own.
     clusters: see `math`; the others know "exact" alone.
+    programs: whether "code" may run what a model writes, one of PROGRAMS.
 
   Raises:
-    ValueError: there is none of this name, it knows no such clusters, or the
-      function cannot be used.
+    ValueError: there is none of this name, it knows no such clusters, the
+      function cannot be used, or programs cannot be run as wanted.
     ImportError: a package that it needs is not installed.
   """
-  check(name, clusters)
+  check(name, clusters, programs)
   if name.startswith(_FUNCTION):
     return scored.function(name.removeprefix(_FUNCTION))
+  if name == _CODE:
+    return STYLES[name](allow_network=programs == "allow_network")
   return STYLES[name](**dict(clusters=clusters) if name in _MATHS else {})
 
 
-def check(name: str, clusters: str = "exact") -> None:
+def check(
+  name: str, clusters: str = "exact", programs: str = "refused"
+) -> None:
   """Raises if nothing has this name and compares so; imports nothing.
 
   Raises:
@@ -84,6 +112,14 @@ def check(name: str, clusters: str = "exact") -> None:
     raise ValueError(
       f"clusters = {clusters!r} compares mathematics, but style = {name!r}; "
       f"choose a style of {_MATHS}, or clusters = 'exact'."
+    )
+  if programs not in PROGRAMS:
+    raise ValueError(f"programs = {programs!r} must be one of {PROGRAMS}.")
+  if (name == _CODE) == (programs == "refused"):
+    raise ValueError(
+      f"style = {name!r} and programs = {programs!r}: only style = 'code' runs "
+      "what a model writes, and only if programs = 'isolated' or, where a "
+      "machine may be lost, 'allow_network'. See docs/data.md."
     )
   if isinstance(name, str) and name.startswith(_FUNCTION):
     scorers.check_target(name.removeprefix(_FUNCTION))

@@ -108,6 +108,7 @@ def decoder_config(config: ConfigDict, vocabulary: int) -> DecoderConfig:
   """The sizes and choices of the decoder of a run."""
   fields = config.model.to_dict()
   folder, adapters = fields.pop("folder"), fields.pop("lora")
+  del fields["sha256"]  # asked for when weights are read
   lora = Lora(**adapters) if adapters["rank"] else None
   chosen = {
     name: fields.pop(name) for name in ("dtype", "param_dtype", "remat")

@@ -19,7 +19,10 @@ from rlvr_jax.training.fields import flatten
 from rlvr_jax.transform import LossTransform
 
 # A run may be resumed with these changed.
-FREE = ("steps", "checkpoint", "progress", "warm_start.folder", "label")
+FREE = (
+  *("steps", "checkpoint", "progress", "warm_start.folder", "label"),
+  "model.sha256",
+)
 
 
 class ConfigError(ValueError):

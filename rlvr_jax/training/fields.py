@@ -61,6 +61,7 @@ RULES: dict[str, Rule] = {
   "task.labelled": _FLAG,
   "task.options": _DICT,
   "model.folder": _TEXT,
+  "model.sha256": _TEXT,
   "model.width": _whole(1),
   "model.layers": _whole(1),
   "model.heads": _whole(1),

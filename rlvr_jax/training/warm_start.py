@@ -24,6 +24,7 @@ def identity(config: ConfigDict) -> dict:
   whole = config_lib.plain(config)
   found = {part: whole[part] for part in parts}
   found["model"].pop("lora")
+  found["model"].pop("sha256", None)
   found["warm_start"].pop("folder")
   found["task"].pop("data_dir")
   # Demonstrations are of all training problems, whatever RL knows of them.
@@ -117,7 +118,7 @@ def _first(run: AnyRun, model: Transformer) -> PyTree:
   """The parameters before any training: those of a folder, or random ones."""
   folder = run.config.model.folder
   if folder:
-    return hf.read_params(folder, model, run.mesh)
+    return hf.read_params(folder, model, run.mesh, run.config.model.sha256)
   params = model.init(rng.key(run.key, rng.Purpose.INIT))
   return jax.device_put(params, mesh_lib.shardings(params, run.mesh))
 

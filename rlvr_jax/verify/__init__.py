@@ -6,6 +6,7 @@ Knows texts only: problems, tasks and rewards come later.
 from rlvr_jax.verify import (
   canonical,
   clusters,
+  code,
   extract,
   formats,
   ifeval,
@@ -20,6 +21,7 @@ __all__ = [
   "Pool",
   "canonical",
   "clusters",
+  "code",
   "extract",
   "formats",
   "function_pool",

@@ -12,7 +12,7 @@ _HERE = pathlib.Path(__file__).parent
 # More than computer algebra needs: numerical libraries reserve much.
 _MEMORY = 4 << 30
 _SECONDS = 5.0  # of processor time for a response
-_TARGET = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+_TARGET = re.compile(r"\A[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*\Z")
 
 
 def gym_pool() -> Pool:
@@ -67,7 +67,7 @@ def check_target(target: str) -> None:
   Raises:
     ValueError: it has not.
   """
-  if not _TARGET.fullmatch(target):
+  if not _TARGET.match(target):
     raise ValueError(
       f"{target!r} must name a function: package.module:function."
     )

@@ -8,12 +8,14 @@ from rlvr_jax.models.hf.families import (
 )
 from rlvr_jax.models.hf.model import Model, export, load
 from rlvr_jax.models.hf.read import read_params
+from rlvr_jax.models.hf.trust import digest
 
 __all__ = [
   "FAMILIES",
   "Model",
   "check_positions",
   "check_vocabulary",
+  "digest",
   "export",
   "load",
   "read_config",

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from rlvr_jax.json_file import read_object
 from rlvr_jax.models.config import DecoderConfig, Llama3Scaling, Rope
+from rlvr_jax.models.hf import trust
 
 Fields = dict[str, object]
 Config = "transformers.PreTrainedConfig"  # imported only when it is needed
@@ -143,11 +144,14 @@ def read_config(folder: str | pathlib.Path, **fields: object) -> DecoderConfig:
 
   Raises:
     ValueError: the file is missing or broken, asks for code of its own, is of
-      another family, or wants what the decoder does not do; or one of the
-      fields is refused by `DecoderConfig`.
+      another family, or wants what the decoder does not do or no memory holds;
+      a link leads out of the folder; or one of the fields is refused by
+      `DecoderConfig`.
   """
   path = pathlib.Path(folder) / "config.json"
+  trust.check_links(path.parent)
   values = read_object(path)
+  trust.check_sizes(path, values)
   if "auto_map" in values:
     raise ValueError(
       f"{path} asks to run Python code that comes with the model (auto_map); "

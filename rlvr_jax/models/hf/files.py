@@ -11,6 +11,7 @@ import safetensors
 from rlvr_jax.json_file import read_object
 
 DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+_PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt", ".npy", ".npz")
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 
 
@@ -25,10 +26,14 @@ def index(folder: pathlib.Path) -> dict[str, pathlib.Path]:
     return _from_index(folder)
   path = folder / WEIGHTS
   if not path.exists():
-    others = [p.name for p in folder.glob("*") if p.suffix in (".bin", ".pt")]
+    others = [p.name for p in folder.glob("*") if p.suffix in _PICKLES]
     raise ValueError(
       f"{folder} holds neither {WEIGHTS} nor {INDEX}"
-      + (f"; {others} are pickles, which are never opened" if others else "")
+      + (
+        f"; {others} are pickles or may hold some, which are never opened"
+        if others
+        else ""
+      )
       + ". Save the model with safe_serialization=True."
     )
   return dict.fromkeys(_names(path), path)

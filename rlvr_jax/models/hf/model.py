@@ -84,6 +84,7 @@ def load(
   folder: str | os.PathLike,
   *,
   mesh: jax.sharding.Mesh | None = None,
+  sha256: str = "",
   **fields: object,
 ) -> Model:
   """Loads a model from a folder in the Hugging Face format.
@@ -94,6 +95,7 @@ def load(
   Args:
     folder: with config.json and safetensors files.
     mesh: where the weights shall live; all on one device if None.
+    sha256: that the folder must have, see `trust.digest`; "" for any.
     **fields: of `DecoderConfig`: dtype, param_dtype, remat, lora.
 
   Returns:
@@ -105,7 +107,7 @@ def load(
   mesh = mesh or mesh_lib.make_mesh(1, 1, 1, jax.devices()[:1])
   config = read_config(folder, **fields)
   transformer = Transformer(config, Layout(mesh))
-  params = read_params(folder, transformer.without_adapters(), mesh)
+  params = read_params(folder, transformer.without_adapters(), mesh, sha256)
   params = lora.with_new(params, transformer, mesh, jax.random.key(0))
   return Model(transformer, params, pathlib.Path(folder))
 

@@ -9,7 +9,7 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from rlvr_jax.models import mesh as mesh_lib
-from rlvr_jax.models.hf import files
+from rlvr_jax.models.hf import files, trust
 from rlvr_jax.models.hf.names import Tensor, tensors
 from rlvr_jax.models.transformer import Transformer
 from rlvr_jax.types import Array, PyTree
@@ -21,6 +21,7 @@ def read_params(
   folder: str | pathlib.Path,
   model: Transformer,
   mesh: jax.sharding.Mesh,
+  sha256: str = "",
 ) -> PyTree:
   """The parameters of a folder, laid out on a mesh.
 
@@ -31,6 +32,7 @@ def read_params(
     folder: with safetensors files.
     model: of the folder's config.json, without adapters.
     mesh: where the weights shall live.
+    sha256: that the folder must have, see `trust.digest`; "" for any.
 
   Returns:
     Parameters in `model.config.param_dtype`, laid out as `mesh.shardings` says.
@@ -38,8 +40,11 @@ def read_params(
   Raises:
     ValueError: the files are incomplete, damaged, or not those of the
       configuration, or hold a number that is not finite; named is the tensor.
+      Or a link leads out of the folder, or its digest is another.
   """
   folder, config = pathlib.Path(folder), model.config
+  trust.check_links(folder)
+  trust.check_digest(folder, sha256)
   held = files.index(folder)
   wanted = tensors(config)
   shapes = {tensor.name: tensor.file_shape for tensor in wanted}
