@@ -104,7 +104,7 @@ class Checkpoints:
     Raises:
       NotSaved: for the third time in a row.
     """
-    self._settle()
+    self.settle()
     try:
       self._start(step, parts, facts or {})
     except Exception as error:
@@ -122,7 +122,7 @@ class Checkpoints:
       NotSaved: it could not be written.
     """
     with contextlib.suppress(NotSaved):  # This one has its own try.
-      self._settle()
+      self.settle()
     try:
       if self.latest() != step:
         self._start(step, parts, facts or {})
@@ -132,6 +132,22 @@ class Checkpoints:
       raise self._not_saved(step, error) from error
     finally:
       self._saving = None
+
+  def settle(self) -> None:
+    """Waits for the save under way and tells if it failed.
+
+    Raises:
+      NotSaved: it is the third in a row.
+    """
+    if self._saving is None:
+      return
+    try:
+      self._manager.wait_until_finished()
+    except Exception as error:
+      self._failed(self._saving, error)
+    else:
+      self._failures = 0
+    self._saving = None
 
   def note(self, step: int) -> Note:
     """What a checkpoint says of itself.
@@ -192,7 +208,7 @@ class Checkpoints:
   def close(self) -> None:
     """Waits for a save under way; if it fails, that is told."""
     with contextlib.suppress(NotSaved):
-      self._settle()
+      self.settle()
     if self._open is not None:
       self._open.close()
 
@@ -221,18 +237,6 @@ class Checkpoints:
     items[_NOTE] = ocp.args.JsonSave(note)
     self._saving = step
     self._manager.save(step, args=ocp.args.Composite(**items))
-
-  def _settle(self) -> None:
-    """Waits for the save under way and learns how it went."""
-    if self._saving is None:
-      return
-    try:
-      self._manager.wait_until_finished()
-    except Exception as error:
-      self._failed(self._saving, error)
-    else:
-      self._failures = 0
-    self._saving = None
 
   def _failed(self, step: int, error: Exception) -> None:
     self._saving = self._open = None

@@ -4,6 +4,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator
+from typing import TextIO
 
 from absl import app, flags, logging
 
@@ -28,6 +29,7 @@ def run(main: Callable[[], None], trains: bool = False) -> None:
       stop, which ends with exit status 0 if its last step is on disk, else
       with 75; so does a checkpoint that cannot be written.
   """
+  sys.stdout, sys.stderr = _Lasting(sys.stdout), _Lasting(sys.stderr)
 
   def guarded(argv: list[str]) -> None:
     if len(argv) > 1:
@@ -109,5 +111,27 @@ def _stop(message: object) -> None:
 
 
 def _tell(message: str) -> None:
-  with contextlib.suppress(OSError):  # Nobody may be reading.
-    print(message, file=sys.stderr)
+  print(message, file=sys.stderr)
+
+
+class _Lasting:
+  """A stream whose reader may go away; what nobody reads is dropped.
+
+  Args:
+    stream: to write to; None if it was closed from the beginning.
+  """
+
+  def __init__(self, stream: TextIO | None):
+    self._stream = open(os.devnull, "w") if stream is None else stream
+
+  def write(self, text: str) -> int:
+    with contextlib.suppress(OSError):
+      self._stream.write(text)
+    return len(text)
+
+  def flush(self) -> None:
+    with contextlib.suppress(OSError):
+      self._stream.flush()
+
+  def __getattr__(self, name: str) -> object:
+    return getattr(self._stream, name)
