@@ -12,7 +12,7 @@ from configs import laptop
 from configs import sft as sft_config
 from rlvr_jax.models import hf
 from rlvr_jax.training import config as config_lib
-from rlvr_jax.training import export, loop, sft
+from rlvr_jax.training import export, loop, preemption, sft
 from toy_files import jsonl
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -96,7 +96,7 @@ def test_packed_and_unpacked_rows_make_the_same_step(rows, monkeypatch):
   )
 
 
-def test_a_run_stopped_between_checkpoints_ends_the_same(
+def test_a_run_killed_and_then_asked_to_stop_ends_the_same(
   rows, tmp_path, monkeypatch
 ):
   alone(monkeypatch)
@@ -111,9 +111,16 @@ def test_a_run_stopped_between_checkpoints_ends_the_same(
     done.append(1)
     return real(*args)
 
-  with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+  with monkeypatch.context() as patch:
     patch.setattr(sft, "one_step", step)
-    sft.train(config(rows, **chosen), war)
+    with pytest.raises(KeyboardInterrupt):
+      sft.train(config(rows, **chosen), war)
+    assert len(runs.lines(war)) == 3
+    asked = iter([False, True])  # From step 2 on, which is saved.
+    patch.setattr(preemption, "reached", lambda: next(asked))
+    patch.setattr(sft, "one_step", real)
+    with pytest.raises(preemption.Preempted, match="after step 3, which is s"):
+      sft.train(config(rows, **chosen), war)
   assert len(runs.lines(war)) == 3
   sft.train(config(rows, **chosen), war)
   assert runs.lines(peace) == runs.lines(war)

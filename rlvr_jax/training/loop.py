@@ -92,10 +92,10 @@ def advance(
         each.write(step - 1, accuracy)
       _guard(run, line)
       if step % config.checkpoint.every == 0:
-        checkpoints.save(*_held(run, state))
-    checkpoints.commit(*_held(run, state))
+        checkpoints.save(*_contents(run, state))
+    checkpoints.commit(*_contents(run, state))
   except preemption.Preempted:
-    checkpoints.commit(*_held(run, state))
+    checkpoints.commit(*_contents(run, state))
     raise preemption.Preempted(int(state.step)) from None
   finally:
     checkpoints.close()
@@ -122,7 +122,7 @@ def _claim(workdir: pathlib.Path, config: ConfigDict) -> None:
     ) from error
 
 
-def _held(run: AnyRun, state: TrainState) -> tuple[int, Parts, Facts]:
+def _contents(run: AnyRun, state: TrainState) -> tuple[int, Parts, Facts]:
   """What a checkpoint of the state holds."""
   return int(state.step), parts(state), resume.facts(run)
 
