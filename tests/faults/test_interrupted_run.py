@@ -38,10 +38,9 @@ class Runs:
     assert process.kill(self.flags(self.war), moment, count, 0, self.programs)
 
   def stop(self, moment, count):
-    """Asks the run to stop, twice while it saves; the steps it had begun."""
+    """Asks the run to stop, and asks again while it saves."""
     flags = [*self.flags(self.war), "--verbosity=0"]
     run = process.Process(flags, programs=self.programs)
-    before = self.lines()
     assert run.wait_for(process.MOMENTS[moment], count)
     run.send(signal.SIGTERM)
     assert run.wait_for("SIGTERM: saving"), run.tail()
@@ -49,11 +48,19 @@ class Runs:
     run.send(signal.SIGTERM)
     assert run.wait() == 0, run.tail()
     assert any("which is saved; the same command goes on" in x for x in run.log)
-    return before
 
   def lines(self):
     path = self.war / "metrics.jsonl"
     return len(path.read_text().splitlines()) if path.exists() else 0
+
+  def damage(self, step):
+    """Flips one bit in the arrays of a checkpoint."""
+    folder = self.war / "checkpoints" / str(step)
+    files = (folder / "run").rglob("d/*")
+    path = max(files, key=lambda file: file.stat().st_size)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
 
   def saved(self):
     checkpoints = Checkpoints(self.war / "checkpoints")
@@ -68,7 +75,7 @@ class Runs:
     assert not outcome.differences(self.peace, self.war, STEPS)
 
 
-def test_killed_in_a_save_then_stopped_by_sigterm_a_run_ends_the_same(
+def test_killed_then_stopped_by_sigterm_then_damaged_a_run_ends_the_same(
   tmp_path, shared
 ):
   pair = Runs("entropy_bonus", tmp_path, shared)
@@ -78,7 +85,9 @@ def test_killed_in_a_save_then_stopped_by_sigterm_a_run_ends_the_same(
   # The step under way was finished, and saved at once.
   begun = pair.saved()[0]
   assert begun % 3 and pair.lines() == begun
+  pair.damage(begun)
   pair.assert_same()
+  assert (pair.war / "checkpoints" / f"{begun}.corrupt").is_dir()
 
 
 @pytest.mark.long
