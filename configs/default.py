@@ -153,6 +153,12 @@ def get_config(arg: str | None = None) -> ConfigDict:
     top_p=1.0,
     rows=0,  # responses at once; 0 for all. Changes memory, not results
   )
-  c.checkpoint = dict(every=20, keep=2)  # steps
+  c.checkpoint = dict(
+    every=20,  # steps
+    keep=2,
+    # True: a run in --workdir may go on with another chain. Weights, optimizer
+    # and data order go on; what its methods remember begins anew.
+    new_chain=False,
+  )
   c.mesh = dict(data=-1, fsdp=1, tensor=1)  # devices; -1 takes the rest
   return c

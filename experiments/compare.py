@@ -36,4 +36,4 @@ def main() -> None:
 
 if __name__ == "__main__":
   flags.mark_flags_as_required(["config", "workdir", "methods"])
-  command.run(main)
+  command.run(main, trains=True)

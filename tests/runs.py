@@ -3,7 +3,9 @@
 import contextlib
 import functools
 import importlib
+import json
 import os
+import pathlib
 import subprocess
 import sys
 import types
@@ -23,6 +25,7 @@ from rlvr_jax.models import DecoderConfig, Transformer
 from rlvr_jax.models.mesh import make_mesh, shardings
 from rlvr_jax.sampling import sampler
 from rlvr_jax.training import config as config_lib
+from rlvr_jax.training.checkpoint import Checkpoints
 from rlvr_jax.training.programs import Programs
 from rlvr_jax.training.settings import Settings
 from rlvr_jax.training.state import layout
@@ -165,6 +168,22 @@ def program(name: str) -> Iterator[types.ModuleType]:
   sys.modules.pop(name, None)  # Programs define the same flags.
   yield importlib.import_module(name)
   flags.FLAGS.remove_flag_values(set(flags.FLAGS) - before)
+
+
+def held(workdir: str | os.PathLike, step: int) -> dict[str, str]:
+  """All leaves of a checkpoint by path: dtype, shape and digest."""
+  checkpoints = Checkpoints(os.path.join(workdir, "checkpoints"))
+  note = checkpoints.note(step)
+  checkpoints.close()
+  parts = note.parts.values()
+  return {path: str(tuple(x)) for part in parts for path, x in part.items()}
+
+
+def lines(workdir: pathlib.Path) -> list[dict]:
+  """All lines of metrics.jsonl without what depends on the clock."""
+  timed = lambda name: name.startswith("time/") or "per_second" in name
+  rows = [json.loads(x) for x in (workdir / "metrics.jsonl").open()]
+  return [{k: v for k, v in row.items() if not timed(k)} for row in rows]
 
 
 def spawn(*argv: str, module: str = "experiments.train") -> subprocess.Popen:

@@ -410,3 +410,17 @@ def test_a_task_that_only_building_can_refuse_is_a_wrong_config(tmp_path):
   with pytest.raises(config_lib.ConfigError, match="no dataset 'chain_sun'"):
     loop.train(config, tmp_path / "run")
   assert not (tmp_path / "run").exists()
+
+
+def test_a_run_goes_on_with_another_chain_only_if_told_to(tmp_path):
+  written = config_lib.plain(runs.config(chain=("grpo", "steer")))
+  (tmp_path / "config.json").write_text(json.dumps(written))
+  other = runs.config(chain=("grpo", "entropy_bonus"))
+  told = message(other, tmp_path)
+  assert "holds a run with config.chain = ['grpo', 'steer']" in told
+  assert "config.checkpoint.new_chain=True to keep its weights" in told
+  other.checkpoint.new_chain = True
+  config_lib.check(other, tmp_path)
+  other.optimizer.b1 = 0.8
+  told = message(other, tmp_path)
+  assert "config.optimizer.b1 = 0.9" in told and "chain" not in told

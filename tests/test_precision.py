@@ -10,11 +10,13 @@ import runs
 from configs import qwen2_5_1_5b_gsm8k
 from rlvr_jax import stats
 from rlvr_jax.models import hf
+from rlvr_jax.training import resume
 from rlvr_jax.training.build import build
 from rlvr_jax.training.checkpoint import Checkpoints
 from rlvr_jax.training.export import export
 from rlvr_jax.training.precision import with_master_copies
 from rlvr_jax.training.programs import Programs
+from rlvr_jax.training.state import parts
 from rlvr_jax.transform import chain, monitor
 from rlvr_jax.types import Need
 
@@ -105,7 +107,8 @@ def test_what_is_exported_is_the_wide_copies_not_the_rounded_weights(tmp_path):
   learned = jax.tree.map(lambda x: x * (1 + 2**-12), state.opt.copies)
   checkpoints = Checkpoints(workdir / "checkpoints")
   opt = state.opt._replace(copies=learned)
-  checkpoints.save(3, state.replace(opt=opt))
+  found = resume.facts(run)
+  checkpoints.commit(3, parts(state.replace(opt=opt)), found)
   checkpoints.close()
   assert export(config, workdir, tmp_path / "out", "float32") == 3
   exported = hf.load(tmp_path / "out").params

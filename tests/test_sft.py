@@ -5,7 +5,6 @@ import json
 import jax
 import numpy as np
 import optax
-import orbax.checkpoint as ocp
 import pytest
 
 import runs
@@ -13,7 +12,7 @@ from configs import laptop
 from configs import sft as sft_config
 from rlvr_jax.models import hf
 from rlvr_jax.training import config as config_lib
-from rlvr_jax.training import export, loop, sft
+from rlvr_jax.training import export, loop, preemption, sft
 from toy_files import jsonl
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -52,20 +51,6 @@ def alone(monkeypatch):
   monkeypatch.setattr(
     sft.mesh_lib, "make_mesh", lambda *a, **k: make(devices=first)
   )
-
-
-def lines(workdir):
-  """All lines without what depends on the clock."""
-  timed = lambda name: name.startswith("time/") or "per_second" in name
-  found = [json.loads(x) for x in (workdir / "metrics.jsonl").open()]
-  return [{k: v for k, v in row.items() if not timed(k)} for row in found]
-
-
-def final(workdir, steps):
-  manager = ocp.CheckpointManager(workdir / "checkpoints")
-  state = manager.restore(steps, args=ocp.args.StandardRestore())
-  manager.close()
-  return state
 
 
 def test_every_answer_token_is_learnt_once_in_an_epoch(rows, monkeypatch):
@@ -111,7 +96,7 @@ def test_packed_and_unpacked_rows_make_the_same_step(rows, monkeypatch):
   )
 
 
-def test_a_run_stopped_between_checkpoints_ends_the_same(
+def test_a_run_killed_and_then_asked_to_stop_ends_the_same(
   rows, tmp_path, monkeypatch
 ):
   alone(monkeypatch)
@@ -126,16 +111,22 @@ def test_a_run_stopped_between_checkpoints_ends_the_same(
     done.append(1)
     return real(*args)
 
-  with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+  with monkeypatch.context() as patch:
     patch.setattr(sft, "one_step", step)
-    sft.train(config(rows, **chosen), war)
-  assert len(lines(war)) == 3
+    with pytest.raises(KeyboardInterrupt):
+      sft.train(config(rows, **chosen), war)
+    assert len(runs.lines(war)) == 3
+    asked = iter([False, True])  # From step 2 on, which is saved.
+    patch.setattr(preemption, "reached", lambda: next(asked))
+    patch.setattr(sft, "one_step", real)
+    with pytest.raises(preemption.Preempted, match="after step 3, which is s"):
+      sft.train(config(rows, **chosen), war)
+  assert len(runs.lines(war)) == 3
   sft.train(config(rows, **chosen), war)
-  assert lines(peace) == lines(war)
+  assert runs.lines(peace) == runs.lines(war)
   assert not (war / "accuracy.jsonl").exists()
-  one, other = final(peace, 5), final(war, 5)
-  jax.tree.map(np.testing.assert_array_equal, one, other)
-  told = lines(peace)
+  assert runs.held(peace, 5) == runs.held(war, 5)
+  told = runs.lines(peace)
   assert told[-1]["eval/cross_entropy"] < told[0]["eval/cross_entropy"]
   assert told[0]["entropy_sft/kept_fraction"] <= 0.8
   assert "eval/cross_entropy" not in told[2]
@@ -155,7 +146,7 @@ def test_adapters_in_bfloat16_on_a_mesh_are_trained_and_exported(
   )
   c.model.lora.rank = 4
   sft.train(c, tmp_path / "run")
-  told = lines(tmp_path / "run")
+  told = runs.lines(tmp_path / "run")
   assert all(line["guard/skipped_fraction"] == 0 for line in told)
   # The reference is the model below the adapters, which begin as nothing.
   assert told[0]["loss/added"] != told[1]["loss/added"]

@@ -1,20 +1,35 @@
 """Runs a command line so that a mistake of the user is one clear message."""
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterator
+from typing import TextIO
 
 from absl import app, flags, logging
 
+from rlvr_jax.training import preemption
+from rlvr_jax.training.checkpoint import NotSaved
 from rlvr_jax.training.config import ConfigError
 
+# Of a run that may be started again: it is not finished, and not all that it
+# has done is on disk.
+TEMPORARY = os.EX_TEMPFAIL
 
-def run(main: Callable[[], None]) -> None:
+
+def run(main: Callable[[], None], trains: bool = False) -> None:
   """Parses the flags and calls `main`.
 
   A wrong configuration ends the program with its message and exit status 2;
   anything else that goes wrong keeps its traceback.
+
+  Args:
+    main: the program.
+    trains: whether it looks at `preemption`. Then SIGTERM and Ctrl-C ask it to
+      stop, which ends with exit status 0 if its last step is on disk, else
+      with 75; so does a checkpoint that cannot be written.
   """
+  sys.stdout, sys.stderr = _Lasting(sys.stdout), _Lasting(sys.stderr)
 
   def guarded(argv: list[str]) -> None:
     if len(argv) > 1:
@@ -22,9 +37,16 @@ def run(main: Callable[[], None]) -> None:
     if not flags.FLAGS["verbosity"].present:
       logging.set_verbosity(logging.WARNING)  # Orbax is talkative.
     try:
-      main()
+      with preemption.listening() if trains else contextlib.nullcontext():
+        main()
     except ConfigError as error:
       _stop(error)
+    except preemption.Preempted as asked:
+      _tell(f"{asked}; the same command goes on.")
+      sys.exit(TEMPORARY if asked.step is None else os.EX_OK)
+    except NotSaved as error:
+      _tell(f"error: {error}")
+      sys.exit(TEMPORARY)
 
   app.run(guarded, flags_parser=_parse)
 
@@ -84,5 +106,32 @@ def _last_words(text: str) -> str:
 
 
 def _stop(message: object) -> None:
-  print(f"error: {message}", file=sys.stderr)
+  _tell(f"error: {message}")
   sys.exit(2)
+
+
+def _tell(message: str) -> None:
+  print(message, file=sys.stderr)
+
+
+class _Lasting:
+  """A stream whose reader may go away; what nobody reads is dropped.
+
+  Args:
+    stream: to write to; None if it was closed from the beginning.
+  """
+
+  def __init__(self, stream: TextIO | None):
+    self._stream = open(os.devnull, "w") if stream is None else stream
+
+  def write(self, text: str) -> int:
+    with contextlib.suppress(OSError):
+      self._stream.write(text)
+    return len(text)
+
+  def flush(self) -> None:
+    with contextlib.suppress(OSError):
+      self._stream.flush()
+
+  def __getattr__(self, name: str) -> object:
+    return getattr(self._stream, name)

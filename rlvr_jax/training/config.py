@@ -181,12 +181,20 @@ def _length(
 
 def _changes(old: dict, new: dict, workdir: str | os.PathLike) -> Iterator[str]:
   """What keeps a run from going on with another configuration."""
-  free = lambda name: any(name == f or name.startswith(f + ".") for f in FREE)
+  within = lambda name, group: any(
+    name == f or name.startswith(f + ".") for f in group
+  )
+  of_chain = {"chain", *old["chain"], *new["chain"]}
+  free = {*FREE, *(of_chain if new["checkpoint"]["new_chain"] else ())}
+  switch = (
+    ", or config.checkpoint.new_chain=True to keep its weights and optimizer "
+    "and begin with a new state of the methods"
+  )
   a, b = flatten(old), flatten(new)
   for name in differences(old, new):
-    if not free(name):
+    if not within(name, free):
       yield (
         f"{workdir} holds a run with config.{name} = {a.get(name)!r}, this one "
         f"has {b.get(name)!r}; use another --workdir, or the old value to go "
-        "on with that run."
+        f"on with that run{switch if within(name, of_chain) else ''}."
       )

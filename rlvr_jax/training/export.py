@@ -8,10 +8,10 @@ from ml_collections import ConfigDict
 
 from rlvr_jax.models.hf.write import write_folder
 from rlvr_jax.training import config as config_lib
-from rlvr_jax.training import fields, precision, sft, warm_start
+from rlvr_jax.training import fields, precision, resume, sft, warm_start
 from rlvr_jax.training.build import AnyRun, build
 from rlvr_jax.training.checkpoint import Checkpoints
-from rlvr_jax.training.state import TrainState, layout, like
+from rlvr_jax.training.state import TrainState
 from rlvr_jax.types import PyTree
 
 
@@ -73,11 +73,11 @@ def _newest(run: AnyRun, workdir: pathlib.Path) -> tuple[int, TrainState]:
     raise none
   checkpoints = Checkpoints(path, run.config.checkpoint.keep)
   try:
-    step = checkpoints.latest()
-    if step is None:
+    found = resume.held(run, shapes, checkpoints)
+    if found is None:
       raise none
-    where = layout(shapes, run.mesh)
-    return step, checkpoints.restore(step, like(shapes, where))
+    step, parts = found
+    return step, TrainState(**parts["run"], **parts["chain"])
   finally:
     checkpoints.close()
 

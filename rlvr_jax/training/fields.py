@@ -122,6 +122,7 @@ RULES: dict[str, Rule] = {
   "evaluation.rows": _whole(0),
   "checkpoint.every": _whole(1),
   "checkpoint.keep": _whole(1),
+  "checkpoint.new_chain": _FLAG,
   "mesh.data": Rule(
     lambda x: _whole(-1).test(x) and x != 0,
     "a whole number >= 1, or -1 for all that is left",

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 
@@ -11,11 +12,11 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from rlvr_jax.training import config as config_lib
-from rlvr_jax.training import host, warm_start
+from rlvr_jax.training import host, preemption, resume, warm_start
 from rlvr_jax.training import metrics as metrics_lib
 from rlvr_jax.training.build import AnyRun, Run, build
-from rlvr_jax.training.checkpoint import Checkpoints
-from rlvr_jax.training.state import TrainState, layout, like
+from rlvr_jax.training.checkpoint import Checkpoints, Facts, Parts
+from rlvr_jax.training.state import TrainState, parts
 from rlvr_jax.types import PyTree
 
 Line = dict[str, float]
@@ -39,6 +40,8 @@ def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
   Raises:
     ValueError: the configuration is wrong, all problems listed.
     FloatingPointError: too many updates in a row were refused.
+    NotSaved: the last step, or three checkpoints in a row, are not on disk.
+    Preempted: asked to stop.
     RuntimeError: too many rewards of a step are unknown.
   """
   config_lib.check_kind(config, supervised=False)
@@ -64,18 +67,20 @@ def advance(
     The final state.
 
   Raises:
-    ConfigError: the folder holds a run that began with other weights.
+    ConfigError: the folder holds a run that began with other weights, or
+      cannot be written, or none of its checkpoints is whole.
     FloatingPointError: too many updates in a row were refused.
+    NotSaved: the last step, or three checkpoints in a row, are not on disk.
+    Preempted: asked to stop; what it names is on disk.
   """
   config, workdir = run.config, pathlib.Path(workdir).absolute()
   warm_start.check(config, workdir)
   # A refused run must not claim the folder: nothing is written before here.
-  workdir.mkdir(parents=True, exist_ok=True)
-  config_lib.write(workdir / "config.json", config_lib.plain(config))
+  _claim(workdir, config)
   params = warm_start.load_or_train(run, workdir)
   checkpoints = Checkpoints(workdir / "checkpoints", config.checkpoint.keep)
-  state = begin = _start(run, params, checkpoints)
   ref = run.programs.weights.frozen(params)
+  state = begin = resume.start(run, params, ref, checkpoints)
   del params  # The state has its own; only the frozen ones stay.
   writers, histories = _writers(workdir, int(begin.step), history)
   try:
@@ -86,8 +91,12 @@ def advance(
       for each in histories:
         each.write(step - 1, accuracy)
       _guard(run, line)
-      if step % config.checkpoint.every == 0 or step == config.steps:
-        checkpoints.save(step, state)
+      if step % config.checkpoint.every == 0:
+        checkpoints.save(*_contents(run, state))
+    checkpoints.commit(*_contents(run, state))
+  except preemption.Preempted:
+    checkpoints.commit(*_contents(run, state))
+    raise preemption.Preempted(int(state.step)) from None
   finally:
     checkpoints.close()
     for writer in writers + histories:
@@ -95,34 +104,48 @@ def advance(
   return state
 
 
-def _start(run: AnyRun, params: PyTree, checkpoints: Checkpoints) -> TrainState:
-  """The newest checkpoint, else the state before the first step.
+def _claim(workdir: pathlib.Path, config: ConfigDict) -> None:
+  """Makes the folder of a run and writes what the run is.
 
-  Made under jit, scalars included, so that a fresh and a restored state have
-  the same layout and the update is traced once.
+  Raises:
+    ConfigError: that cannot be done.
   """
-  init, latest = run.programs.init_state, checkpoints.latest()
-  shapes = jax.eval_shape(init, run.key, params)
-  where = layout(shapes, run.mesh)
-  if latest is None:
-    return jax.jit(init, out_shardings=where)(run.key, params)
-  logging.info("resuming after step %d", latest)
-  return checkpoints.restore(latest, like(shapes, where))
+  try:
+    workdir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=workdir):
+      pass  # A folder with an old config.json may be one to read only.
+    config_lib.write(workdir / "config.json", config_lib.plain(config))
+  except OSError as error:
+    raise config_lib.ConfigError(
+      f"--workdir={workdir} cannot be written to ({error}); give a folder "
+      "that can."
+    ) from error
+
+
+def _contents(run: AnyRun, state: TrainState) -> tuple[int, Parts, Facts]:
+  """What a checkpoint of the state holds."""
+  return int(state.step), parts(state), resume.facts(run)
 
 
 def _writers(
   workdir: pathlib.Path, start: int, history: bool
-) -> tuple[list[metrics_lib.Writer], list[metrics_lib.JsonWriter]]:
+) -> tuple[list[metrics_lib.Patient], list[metrics_lib.Patient]]:
   """Where the numbers of a step go, and where its accuracies."""
   if jax.process_index():
     return [], []
+
+  def lines(name):
+    path = workdir / name
+    writer = metrics_lib.JsonWriter(path, start)
+    return metrics_lib.Patient(writer, os.fspath(path))
+
+  events = workdir / "tensorboard"
+  board = metrics_lib.TensorBoardWriter(events, start)
   metrics = [
-    metrics_lib.JsonWriter(workdir / "metrics.jsonl", start),
-    metrics_lib.TensorBoardWriter(workdir / "tensorboard", start),
+    lines("metrics.jsonl"),
+    metrics_lib.Patient(board, os.fspath(events)),
   ]
-  if not history:
-    return metrics, []
-  return metrics, [metrics_lib.JsonWriter(workdir / "accuracy.jsonl", start)]
+  return metrics, [lines("accuracy.jsonl")] if history else []
 
 
 def _guard(run: AnyRun, line: Line) -> None:
@@ -171,14 +194,16 @@ def _steps(
 
 
 class Watch:
-  """Names the seconds since it was last read."""
+  """Names the seconds since it was last read, and logs what was done."""
 
   def __init__(self):
+    logging.info("a step begins")
     self._began = self._last = time.perf_counter()
     self.seconds: Line = {}
 
   def lap(self, name: str) -> None:
     """Books the time since the last lap."""
+    logging.info("done: %s", name)
     now = time.perf_counter()
     self.seconds[f"time/{name}_seconds"] = now - self._last
     self._last = now
@@ -199,17 +224,21 @@ def one_step(
     The next state, the numbers of the step and the accuracy of its problems.
 
   Raises:
+    Preempted: asked to stop; the state is whole.
     RuntimeError: too many rewards are unknown.
   """
+  preemption.look()
   programs, s, watch = run.programs, run.programs.settings, Watch()
   problems, prompts = host.encoded(run, int(state.cursor))
   batch = programs.sample(state, ref, *prompts)
   texts = host.decode(run.task, batch)
   watch.lap("rollout")
+  preemption.look()
   asked = [problems[i] for i in programs.plan.row_prompts()]
   graded = host.graded(run, asked, texts)
   notes = host.annotate(run, batch, asked, texts, graded.answers)
   watch.lap("grade")
+  preemption.look()  # The last time: learners and updates consume the state.
   outcome, line = (graded.reward, graded.known), {}
   if programs.learn:
     state, batch, told = programs.learn(state, ref, batch, *outcome)

@@ -1,14 +1,19 @@
 """Writes one line of numbers per step: JSON always, TensorBoard beside it."""
 
+import io
 import json
 import math
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
-import tensorboardX
+from absl import logging
+from tensorboardX import summary
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 
 class Writer(Protocol):
@@ -24,6 +29,9 @@ class Writer(Protocol):
 class JsonWriter:
   """`metrics.jsonl` and the like: one JSON object a step, null for NaN.
 
+  A line that cannot be written waits for the next one. A file that is deleted
+  is made again, with the lines from then on.
+
   Args:
     path: of the file. Lines of steps from `start` on, left by a run that was
       killed after its last checkpoint, are dropped; so is a cut last line.
@@ -31,27 +39,45 @@ class JsonWriter:
   """
 
   def __init__(self, path: str | os.PathLike, start: int = 0):
-    path = pathlib.Path(path)
-    kept = [text for text, line in _lines(path) if line["step"] < start]
-    partial = path.with_suffix(".partial")
+    self._path, self._waiting = pathlib.Path(path), ""
+    kept = [text for text, line in _lines(self._path) if line["step"] < start]
+    partial = self._path.with_suffix(".partial")
     partial.write_text("".join(text + "\n" for text in kept))
-    partial.replace(path)
-    self._file = path.open("a", buffering=1)
+    partial.replace(self._path)
 
   def write(
     self, step: int, line: Mapping[str, float | Sequence[float]]
   ) -> None:
-    """Appends one line; in lists whole numbers stay what they are."""
+    """Appends one line; in lists whole numbers stay what they are.
+
+    Raises:
+      OSError: it cannot be written now.
+    """
     numbers = {k: _written(v) for k, v in line.items()}
-    self._file.write(json.dumps({"step": step, **numbers}) + "\n")
+    self._waiting += json.dumps({"step": step, **numbers}) + "\n"
+    self._path.parent.mkdir(parents=True, exist_ok=True)
+    with self._path.open("ab", buffering=0) as file:
+      size = file.tell()
+      try:
+        self._append(file, self._waiting.encode())
+      except OSError:
+        file.truncate(size)  # Half a line would hide those after it.
+        raise
+    self._waiting = ""
 
   def close(self) -> None:
-    """Closes the file."""
-    self._file.close()
+    """Nothing is open between lines."""
+
+  def _append(self, file: io.FileIO, text: bytes) -> None:
+    while text:
+      text = text[file.write(text) :]
 
 
 class TensorBoardWriter:
   """Event files for TensorBoard, by tensorboardX.
+
+  Written here and not in the thread that tensorboardX would start: after an
+  error that thread is gone, and everybody would wait for it for ever.
 
   Args:
     folder: of the event files.
@@ -60,19 +86,58 @@ class TensorBoardWriter:
   """
 
   def __init__(self, folder: str | os.PathLike, start: int = 0):
-    self._writer = tensorboardX.SummaryWriter(
-      os.fspath(folder), purge_step=start
-    )
+    os.makedirs(folder, exist_ok=True)
+    self._file = EventsWriter(os.path.join(folder, "events"))
+    begin = SessionLog(status=SessionLog.START)
+    self._file.write_event(Event(step=start, session_log=begin))
 
   def write(self, step: int, line: Mapping[str, float]) -> None:
-    """Writes every number as a scalar; NaN, which no curve shows, is not."""
+    """Writes every number as a scalar; NaN, which no curve shows, is not.
+
+    Raises:
+      OSError: it cannot be written now.
+    """
     for name, value in line.items():
       if not math.isnan(value):
-        self._writer.add_scalar(name, value, step)
+        scalar = summary.scalar(name, value)
+        now = time.time()
+        self._file.write_event(Event(wall_time=now, step=step, summary=scalar))
+    self._file.flush()
 
   def close(self) -> None:
     """Flushes and closes."""
-    self._writer.close()
+    self._file.close()
+
+
+class Patient:
+  """A writer whose failures do not stop a run: the first one is told.
+
+  Args:
+    writer: that may fail.
+    name: of what it writes, for the warning.
+  """
+
+  def __init__(self, writer: Writer, name: str):
+    self._writer, self._name, self._told = writer, name, False
+
+  def write(self, step: int, line: Mapping[str, float]) -> None:
+    """Writes, or warns."""
+    self._try(lambda: self._writer.write(step, line))
+
+  def close(self) -> None:
+    """Closes, or warns."""
+    self._try(self._writer.close)
+
+  def _try(self, act: Callable[[], None]) -> None:
+    try:
+      act()
+    except OSError as error:
+      if not self._told:
+        logging.warning(
+          "%s cannot be written (%s); training goes on, and this is said once",
+          *(self._name, error),
+        )
+      self._told = True
 
 
 def mean_over_updates(lines: list[dict[str, float]]) -> dict[str, float]:

@@ -21,7 +21,7 @@ from rlvr_jax.sampling import sampler
 from rlvr_jax.tasks import demonstrations, order, packing
 from rlvr_jax.training import build as build_lib
 from rlvr_jax.training import config as config_lib
-from rlvr_jax.training import loop, relations
+from rlvr_jax.training import loop, preemption, relations
 from rlvr_jax.training import metrics as metrics_lib
 from rlvr_jax.training.loop import Line
 from rlvr_jax.training.settings import Settings
@@ -129,6 +129,8 @@ def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
   Raises:
     ValueError: the configuration is wrong, all problems listed.
     FloatingPointError: too many updates in a row were refused.
+    NotSaved: the last step, or three checkpoints in a row, are not on disk.
+    Preempted: asked to stop.
   """
   config_lib.check_kind(config, supervised=True)
   config_lib.check(config, workdir)
@@ -176,7 +178,11 @@ def one_step(
 
   Returns:
     The next state and the numbers of the step.
+
+  Raises:
+    Preempted: asked to stop; the state is whole.
   """
+  preemption.look()
   programs, s, watch = run.programs, run.programs.settings, loop.Watch()
   cursor = int(state.cursor)
   rows = _rows(run, run.train, places(run, cursor))

@@ -1,5 +1,6 @@
 """Everything of a run that changes, in one record: what a checkpoint holds."""
 
+import dataclasses
 from typing import NamedTuple
 
 import flax.struct
@@ -30,6 +31,17 @@ class TrainState:
   learned: Learned | None  # only if the chain has a learner
   guard: GuardState
   key: Array  # u32[2] of the run; never changes
+
+
+# The fields that a chain asks for; another chain begins with its own.
+OF_CHAIN = ("method", "ema", "learned")
+
+
+def parts(state: TrainState) -> dict[str, dict[str, PyTree]]:
+  """The fields by name, in the two parts of a checkpoint: "run", "chain"."""
+  fields = {f.name: getattr(state, f.name) for f in dataclasses.fields(state)}
+  chain = {name: fields.pop(name) for name in OF_CHAIN}
+  return {"run": fields, "chain": chain}
 
 
 def like(shapes: PyTree, where: PyTree) -> PyTree:

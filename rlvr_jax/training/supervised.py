@@ -10,7 +10,7 @@ import tqdm
 from rlvr_jax import reduce, stats, tasks
 from rlvr_jax.models import mesh as mesh_lib
 from rlvr_jax.models.transformer import Transformer
-from rlvr_jax.training import precision
+from rlvr_jax.training import precision, preemption
 from rlvr_jax.training.build import Run
 from rlvr_jax.types import Array, PyTree, TokenBatch
 
@@ -87,6 +87,9 @@ def train(run: Run, model: Transformer, params: PyTree) -> PyTree:
 
   Returns:
     The parameters.
+
+  Raises:
+    Preempted: asked to stop; nothing of it is kept.
   """
   config, how = run.config, run.config.warm_start
   rate = trapezoid(how.learning_rate, how.steps)
@@ -98,6 +101,7 @@ def train(run: Run, model: Transformer, params: PyTree) -> PyTree:
   one = jax.jit(one, donate_argnums=(0, 1))
   bar = tqdm.trange(how.steps, desc="warm start", disable=not config.progress)
   for number in bar:
+    preemption.look()
     params, opt, loss = one(params, opt, _rows(run, number * how.batch))
     if number % 20 == 0:
       bar.set_postfix(nats=f"{float(loss):.3f}")

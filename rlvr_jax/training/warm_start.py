@@ -12,7 +12,7 @@ from rlvr_jax.models import mesh as mesh_lib
 from rlvr_jax.models.hf import files
 from rlvr_jax.models.transformer import Transformer
 from rlvr_jax.training import config as config_lib
-from rlvr_jax.training import state, supervised
+from rlvr_jax.training import resume, state, supervised
 from rlvr_jax.training.build import AnyRun, Run
 from rlvr_jax.training.checkpoint import Checkpoints
 from rlvr_jax.types import PyTree
@@ -130,17 +130,25 @@ def _trained(
   folder = _folder(run.config, workdir)
   note = folder / "config.json"
   checkpoints = Checkpoints(folder / "params", keep=1)
-  if checkpoints.latest() is None:
+  if checkpoints.latest() is not None:
+    _check_note(note, identity(run.config))
+  params = _held(run, model, checkpoints)
+  if params is None:
     params = supervised.train(run, model, _first(run, model))
     config_lib.write(note, identity(run.config))
-    checkpoints.save(run.config.warm_start.steps, params)
-  else:
-    _check_note(note, identity(run.config))
-    shapes = jax.eval_shape(model.init, jax.random.key(0))
-    room = state.like(shapes, mesh_lib.shardings(shapes, run.mesh))
-    params = checkpoints.restore(checkpoints.latest(), room)
+    checkpoints.commit(run.config.warm_start.steps, {"params": params})
   checkpoints.close()
   return params
+
+
+def _held(
+  run: Run, model: Transformer, checkpoints: Checkpoints
+) -> PyTree | None:
+  """The parameters that a folder holds; None if it holds none."""
+  shapes = jax.eval_shape(model.init, jax.random.key(0))
+  room = state.like(shapes, mesh_lib.shardings(shapes, run.mesh))
+  found = resume.newest(checkpoints, lambda note: {"params": room})
+  return None if found is None else found[1]["params"]
 
 
 def _check_note(note: pathlib.Path, wanted: dict) -> None:

@@ -1,0 +1,1 @@
+"""Runs that are killed, for `experiments.kill_runs` and the tests."""
