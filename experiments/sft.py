@@ -16,7 +16,8 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "folder of the run")
 
 def main() -> None:
   """Runs `training.sft.train`."""
-  sft.train(_CONFIG.value, _WORKDIR.value)
+  with command.together():
+    sft.train(_CONFIG.value, _WORKDIR.value)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "folder of the run")
 
 def main() -> None:
   """Runs `training.loop.train`."""
-  loop.train(_CONFIG.value, _WORKDIR.value)
+  with command.together():
+    loop.train(_CONFIG.value, _WORKDIR.value)
 
 
 if __name__ == "__main__":

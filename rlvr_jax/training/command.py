@@ -8,6 +8,7 @@ from typing import TextIO
 
 from absl import app, flags, logging
 
+from rlvr_jax import processes
 from rlvr_jax.training import preemption
 from rlvr_jax.training.checkpoint import NotSaved
 from rlvr_jax.training.config import ConfigError
@@ -62,6 +63,19 @@ def mistakes() -> Iterator[None]:
     yield
   except (ImportError, OSError, ValueError) as error:
     raise ConfigError(str(error)) from error
+
+
+@contextlib.contextmanager
+def together() -> Iterator[None]:
+  """Runs what is inside with the other processes, if the environment has any.
+
+  Raises:
+    ConfigError: the environment is wrong.
+  """
+  with mistakes():
+    processes.start()
+  yield
+  processes.meet()  # One that ends earlier would be taken for lost.
 
 
 def _parse(argv: list[str]) -> list[str]:

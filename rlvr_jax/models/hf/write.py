@@ -13,6 +13,7 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 from safetensors.numpy import save_file
 
+from rlvr_jax import processes
 from rlvr_jax.json_file import read_object
 from rlvr_jax.models import lora
 from rlvr_jax.models.block import LORA_A, LORA_B
@@ -67,7 +68,7 @@ def write_folder(
   settings = read_object(source / "config.json")
   of = _dtypes(source, settings, dtype)
   parts = _parts(params, config, of, shard_bytes)
-  if jax.process_index():
+  if not processes.is_first():
     for _ in parts:  # Every process takes part in fetching.
       pass
     return
