@@ -45,6 +45,8 @@ def start() -> None:
   if explicit is None:
     return
   jax.config.update("jax_cpu_collectives_implementation", "gloo")
+  # It would take SIGTERM for itself; the loop asks `any_of` instead.
+  jax.config.update("jax_enable_preemption_service", False)
   jax.distributed.initialize(
     **explicit,
     heartbeat_timeout_seconds=HEARTBEAT,
@@ -104,7 +106,7 @@ def exchange(value: Json) -> list[Json]:
 
 def any_of(flag: bool) -> bool:
   """Whether the flag is set in any process. All of them must call it."""
-  return any(exchange(bool(flag)))
+  return bool(multihost_utils.process_allgather(np.bool_(flag)).any())
 
 
 def meet() -> None:

@@ -1,0 +1,36 @@
+"""The configuration of runs that are made by one and by several processes."""
+
+from ml_collections import ConfigDict
+
+import runs
+
+# Needs the answers of whole groups, and draws again: of the 24 + 4 rows two
+# processes hold 14 each, which tears a group of 3.
+TORN = dict(
+  chain=("seed_grpo", "aepo"),
+  aepo=dict(target_entropy=1.0, per_prompt=2, rows=4),
+  rollout__per_prompt=3,
+  warm_start__steps=60,  # rewards that come: the run then really learns
+)
+
+
+def get_config(arg: str) -> ConfigDict:
+  """A short run that touches every exchange between processes.
+
+  Args:
+    arg: folder of the task's data; with ",torn" behind it groups are torn.
+  """
+  data_dir, _, kind = arg.partition(",")
+  c = runs.config(
+    steps=2,
+    chain=("seed_grpo",),
+    train__updates=1,
+    warm_start__steps=0,
+    rollout__max_response=8,
+    task__data_dir=data_dir,
+    **(TORN if kind == "torn" else {}),
+  )
+  c.model.layers = 1
+  c.evaluation.update(dict(every=8, samples=1, ks=(1,)))
+  c.checkpoint.every = 1
+  return c
