@@ -1,15 +1,20 @@
 """Several processes on one machine, over loopback, against one."""
 
 import json
+import os
+import signal
 
 import jax
 import numpy as np
 import pytest
-
 import share
 from peers import Peers
+
 from rlvr_jax import processes
 from rlvr_jax.models import mesh as mesh_lib
+
+DEADLINE = 540  # seconds for a run that is not disturbed
+LOST = 60  # seconds after which no process may wait for one that is lost
 
 
 @pytest.fixture
@@ -98,3 +103,117 @@ def test_the_environment_tells_of_the_others(monkeypatch, environment, called):
     monkeypatch.setenv(name, value)
   processes.start()
   assert calls == called
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+  """Data and compiled programs that all runs of this file share."""
+  programs = os.fspath(tmp_path_factory.mktemp("programs"))
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setenv("JAX_COMPILATION_CACHE_DIR", programs)
+    patch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    yield tmp_path_factory.mktemp("data")
+
+
+def train(count, devices, folder, data, *flags, torn=False, **kwargs):
+  config = f"tests/faults/together.py:{data}{',torn' if torn else ''}"
+  run = f"--workdir={folder / 'run'}"
+  logs = folder / f"logs{len(list(folder.glob('logs*')))}"
+  return Peers(
+    count, devices, logs, f"--config={config}", run, *flags, **kwargs
+  )
+
+
+def finished(count, devices, folder, data, *flags, torn=False):
+  with train(count, devices, folder, data, *flags, torn=torn) as peers:
+    assert peers.wait(DEADLINE) == [0] * count
+  return folder / "run"
+
+
+def lines(run, name="metrics.jsonl"):
+  return [json.loads(x) for x in (run / name).read_text().splitlines()]
+
+
+def same_metrics(a, b, **tolerance):
+  timed = lambda name: name.startswith("time/") or "per_second" in name
+  a, b = lines(a), lines(b)
+  assert len(a) == len(b)
+  for one, other in zip(a, b):
+    assert one.keys() == other.keys()
+    names = [n for n in one if not timed(n) and one[n] is not None]
+    np.testing.assert_allclose(
+      [one[n] for n in names], [other[n] for n in names], **tolerance
+    )
+
+
+def up_to(run, step):
+  path = run / "metrics.jsonl"
+  return lambda: path.exists() and path.read_text().count("\n") > step
+
+
+@pytest.mark.long
+def test_several_processes_train_as_one_with_as_many_devices(tmp_path, shared):
+  one = finished(1, 4, tmp_path / "1", shared, torn=True)
+  learned = [line["reward/mean"] for line in lines(one)]
+  assert max(learned) > 0, "nothing was learned from"
+  for count in (2, 4):
+    folder = tmp_path / str(count)
+    several = finished(count, 4 // count, folder, shared, torn=True)
+    accuracy = [lines(run, "accuracy.jsonl") for run in (one, several)]
+    assert accuracy[0] == accuracy[1]  # The same prompts, in the same order.
+    same_metrics(one, several, rtol=1e-5, atol=1e-5)
+    # One of them wrote.
+    assert len(list((several / "tensorboard").iterdir())) == 1
+
+
+@pytest.mark.long
+def test_a_run_goes_on_with_another_number_of_processes(tmp_path, shared):
+  whole = finished(1, 4, tmp_path / "whole", shared, "--config.steps=3")
+  folder = tmp_path / "changing"
+  for steps, count in enumerate((1, 2, 1), 1):
+    flag = f"--config.steps={steps}"
+    run = finished(count, 4 // count, folder, shared, flag)
+  # What is restored is compared with the digests of what was saved.
+  assert not list((run / "checkpoints").glob("*.corrupt*"))
+  names = [lines(each, "accuracy.jsonl") for each in (whole, run)]
+  assert [x["problems"] for x in names[0]] == [x["problems"] for x in names[1]]
+  trained = [[x["reward/mean"] for x in lines(each)] for each in (whole, run)]
+  np.testing.assert_allclose(*trained, rtol=1e-5)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("lost", [1, 0])
+def test_a_lost_process_ends_the_others_with_its_name(tmp_path, shared, lost):
+  with train(2, 2, tmp_path, shared, "--config.steps=100000") as peers:
+    peers.until(up_to(tmp_path / "run", 1), DEADLINE)
+    os.killpg(peers.processes[lost].pid, signal.SIGKILL)
+    assert peers.wait(LOST)[1 - lost] not in (0, None)
+    told = peers.log(1 - lost)
+  named = "unhealthy (stopped sending heartbeats):\n1\n"
+  assert (named if lost else "leader (usually slice 0 task 0)") in told
+
+
+@pytest.mark.long
+def test_an_exception_in_one_process_ends_the_others(tmp_path, shared):
+  flag = "--config.steps=100000"
+  with train(2, 2, tmp_path, shared, flag, module="failing") as peers:
+    peers.until(up_to(tmp_path / "run", 1), DEADLINE)
+    assert 0 not in peers.wait(LOST)
+    assert "ArithmeticError: the verifier broke" in peers.log(1)
+    assert "The first task at the barrier: 1" in peers.log(0)
+
+
+@pytest.mark.long
+def test_sigterm_to_one_process_saves_one_step_of_all(tmp_path, shared):
+  with train(2, 2, tmp_path / "war", shared, "--config.steps=8") as peers:
+    peers.until(up_to(tmp_path / "war" / "run", 2), DEADLINE)
+    peers.processes[1].send_signal(signal.SIGTERM)
+    assert peers.wait(LOST) == [0, 0]
+    said = [peers.log(i).splitlines()[-1] for i in range(2)]
+  assert said[0] == said[1] and "which is saved" in said[0]
+  step = int(said[0].split("after step ")[1].split(",")[0])
+  run = tmp_path / "war" / "run"
+  assert step == len(lines(run)) and (run / "checkpoints" / str(step)).is_dir()
+  finished(2, 2, tmp_path / "war", shared, "--config.steps=8")
+  peace = finished(2, 2, tmp_path / "peace", shared, "--config.steps=8")
+  same_metrics(peace, run, rtol=0, atol=0)
