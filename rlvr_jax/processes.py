@@ -86,6 +86,17 @@ def _explicit() -> dict[str, str | int] | None:
   )
 
 
+def last_words() -> str:
+  """What the user must know when an error ends this process, if anything."""
+  if not jax.distributed.is_initialized():
+    return ""
+  return (
+    f"process {jax.process_index()} of {jax.process_count()} ends with an "
+    f"error; those that have not ended within {PATIENCE} seconds are named "
+    "and ended, too"
+  )
+
+
 def is_first() -> bool:
   """Whether this process writes the files; every other one only reads."""
   return jax.process_index() == 0

@@ -48,6 +48,10 @@ def run(main: Callable[[], None], trains: bool = False) -> None:
     except NotSaved as error:
       _tell(f"error: {error}")
       sys.exit(TEMPORARY)
+    except Exception:
+      if words := processes.last_words():
+        _tell(words)
+      raise
 
   app.run(guarded, flags_parser=_parse)
 

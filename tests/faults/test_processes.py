@@ -189,8 +189,13 @@ def test_a_lost_process_ends_the_others_with_its_name(tmp_path, shared, lost):
     os.killpg(peers.processes[lost].pid, signal.SIGKILL)
     assert peers.wait(LOST)[1 - lost] not in (0, None)
     told = peers.log(1 - lost)
-  named = "unhealthy (stopped sending heartbeats):\n1\n"
-  assert (named if lost else "leader (usually slice 0 task 0)") in told
+  # Whichever comes first: silence, or a connection that breaks.
+  named = (
+    "unhealthy (stopped sending heartbeats):\n1\n",
+    "Some timed out task names:\n1\n",
+  )
+  leader = "leader (usually slice 0 task 0)"
+  assert any(name in told for name in named) if lost else leader in told
 
 
 @pytest.mark.long
@@ -205,7 +210,7 @@ def test_an_exception_in_one_process_ends_the_others(tmp_path, shared):
 
 @pytest.mark.long
 def test_sigterm_to_one_process_saves_one_step_of_all(tmp_path, shared):
-  with train(2, 2, tmp_path / "war", shared, "--config.steps=8") as peers:
+  with train(2, 2, tmp_path / "war", shared, "--config.steps=40") as peers:
     peers.until(up_to(tmp_path / "war" / "run", 2), DEADLINE)
     peers.processes[1].send_signal(signal.SIGTERM)
     assert peers.wait(LOST) == [0, 0]
@@ -214,6 +219,6 @@ def test_sigterm_to_one_process_saves_one_step_of_all(tmp_path, shared):
   step = int(said[0].split("after step ")[1].split(",")[0])
   run = tmp_path / "war" / "run"
   assert step == len(lines(run)) and (run / "checkpoints" / str(step)).is_dir()
-  finished(2, 2, tmp_path / "war", shared, "--config.steps=8")
-  peace = finished(2, 2, tmp_path / "peace", shared, "--config.steps=8")
+  finished(2, 2, tmp_path / "war", shared, "--config.steps=40")
+  peace = finished(2, 2, tmp_path / "peace", shared, "--config.steps=40")
   same_metrics(peace, run, rtol=0, atol=0)

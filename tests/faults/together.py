@@ -25,6 +25,7 @@ def get_config(arg: str) -> ConfigDict:
     steps=2,
     chain=("seed_grpo",),
     train__updates=1,
+    optimizer__decay=0,
     warm_start__steps=0,
     rollout__max_response=8,
     task__data_dir=data_dir,
