@@ -21,7 +21,7 @@ def get_config(arg: str) -> ConfigDict:
     arg: folder of the task's data; with ",torn" behind it groups are torn.
   """
   data_dir, _, kind = arg.partition(",")
-  c = runs.config(
+  plain = dict(
     steps=2,
     chain=("seed_grpo",),
     train__updates=1,
@@ -29,8 +29,8 @@ def get_config(arg: str) -> ConfigDict:
     warm_start__steps=0,
     rollout__max_response=8,
     task__data_dir=data_dir,
-    **(TORN if kind == "torn" else {}),
   )
+  c = runs.config(**plain | (TORN if kind == "torn" else {}))
   c.model.layers = 1
   c.evaluation.update(dict(every=8, samples=1, ks=(1,)))
   c.checkpoint.every = 1
