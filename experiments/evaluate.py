@@ -183,12 +183,6 @@ def evaluate() -> tuple[Header, list[Record]]:
 def main() -> None:
   """Evaluates, or reads an evaluation, and shows it."""
   config_lib.refuse(list(_problems()))
-  with command.together():
-    measure()
-
-
-def measure() -> None:
-  """What `main` does once the other processes are there, if any."""
   if _RECORDS.value:
     with command.mistakes():
       held, records = read(os.path.join(_RECORDS.value, FILE))
@@ -238,4 +232,4 @@ def _problems() -> Iterator[str]:
 
 
 if __name__ == "__main__":
-  command.run(main)
+  command.run(main, together=True)

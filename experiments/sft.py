@@ -16,10 +16,9 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "folder of the run")
 
 def main() -> None:
   """Runs `training.sft.train`."""
-  with command.together():
-    sft.train(_CONFIG.value, _WORKDIR.value)
+  sft.train(_CONFIG.value, _WORKDIR.value)
 
 
 if __name__ == "__main__":
   flags.mark_flags_as_required(["config", "workdir"])
-  command.run(main, trains=True)
+  command.run(main, trains=True, together=True)

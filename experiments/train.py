@@ -15,10 +15,9 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "folder of the run")
 
 def main() -> None:
   """Runs `training.loop.train`."""
-  with command.together():
-    loop.train(_CONFIG.value, _WORKDIR.value)
+  loop.train(_CONFIG.value, _WORKDIR.value)
 
 
 if __name__ == "__main__":
   flags.mark_flags_as_required(["config", "workdir"])
-  command.run(main, trains=True)
+  command.run(main, trains=True, together=True)

@@ -20,4 +20,4 @@ def graded(*args):
 if __name__ == "__main__":
   host.graded = graded
   flags.mark_flags_as_required(["config", "workdir"])
-  command.run(train.main, trains=True)
+  command.run(train.main, trains=True, together=True)

@@ -46,7 +46,8 @@ def write_folder(
 ) -> None:
   """Writes parameters as a published model; adapters are merged in.
 
-  All processes of a run must call it; the first one writes.
+  If parameters lie on several processes, all of these must call it; the first
+  one writes.
 
   Args:
     params: of the decoder, on any mesh.
@@ -68,7 +69,7 @@ def write_folder(
   settings = read_object(source / "config.json")
   of = _dtypes(source, settings, dtype)
   parts = _parts(params, config, of, shard_bytes)
-  if not processes.is_first():
+  if _on_several(params) and not processes.is_first():
     for _ in parts:  # Every process takes part in fetching.
       pass
     return
@@ -80,6 +81,10 @@ def write_folder(
   except BaseException:
     shutil.rmtree(partial, ignore_errors=True)
     raise
+
+
+def _on_several(params: PyTree) -> bool:
+  return not all(x.is_fully_addressable for x in jax.tree.leaves(params))
 
 
 def _dtypes(
