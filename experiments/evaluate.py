@@ -16,7 +16,7 @@ from typing import NamedTuple
 import jax
 from absl import flags
 
-from rlvr_jax import tasks
+from rlvr_jax import processes, tasks
 from rlvr_jax.evaluation import coverage, figures, page
 from rlvr_jax.evaluation.examiner import Examiner, How
 from rlvr_jax.evaluation.records import FILE, Header, Log, Record, read
@@ -196,6 +196,12 @@ def main() -> None:
       held, records = read(os.path.join(_RECORDS.value, FILE))
   else:
     held, records = evaluate()
+  if processes.is_first():
+    show(held, records)
+
+
+def show(held: Header, records: list[Record]) -> None:
+  """Writes the page of an evaluation and prints its table."""
   with command.mistakes():
     ks = _ks() or figures.default_ks(figures.samples(records))
     folder = _OUT.value or _RECORDS.value
@@ -234,4 +240,4 @@ def _problems() -> Iterator[str]:
 
 
 if __name__ == "__main__":
-  command.run(main)
+  command.run(main, together=True)

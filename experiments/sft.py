@@ -21,4 +21,4 @@ def main() -> None:
 
 if __name__ == "__main__":
   flags.mark_flags_as_required(["config", "workdir"])
-  command.run(main, trains=True)
+  command.run(main, trains=True, together=True)

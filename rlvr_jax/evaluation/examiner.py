@@ -1,14 +1,14 @@
 """Asks a policy: samples responses in batches, grades them, makes records."""
 
 import functools
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rlvr_jax import tasks
+from rlvr_jax import processes, tasks
 from rlvr_jax.evaluation.batches import Batch, batches
 from rlvr_jax.evaluation.records import Record
 from rlvr_jax.models import mesh as mesh_lib
@@ -77,7 +77,11 @@ class Examiner:
     sample = functools.partial(
       _responses, how=how, model=model, length=how.length, ends=ends
     )
-    self._sample = jax.jit(sample, static_argnames="per_prompt")
+    self._sample = jax.jit(
+      sample,
+      static_argnames="per_prompt",
+      out_shardings=mesh_lib.by_row(mesh),
+    )
 
   def batches(self, problems: Sequence[tasks.Problem]) -> list[Batch]:
     """The batches that `records` asks the problems in."""
@@ -136,7 +140,7 @@ class Examiner:
       np.array([piece.first for piece in pieces], np.int32),
     )
     where = mesh_lib.by_row(self.mesh)
-    prompts, named = jax.device_put((prompts, named), where)
+    prompts, named = mesh_lib.put((prompts, named), where)
     return self._sample(
       params, *prompts, key, named, per_prompt=batch.per_prompt
     )
@@ -149,22 +153,35 @@ class Examiner:
     done: Collection[int],
   ) -> Iterator[tuple[int, list[tuple]]]:
     """The samples of every piece: answer, right, tokens, ..., text."""
-    tokens, *measured = (np.asarray(x) for x in responses)
     size = batch.per_prompt
     wanted = [
-      (piece.problem, range(place * size, (place + 1) * size))
+      (place, piece.problem)
       for place, piece in enumerate(batch.pieces)
       if piece.problem not in done
     ]
-    rows = [row for _, rows in wanted for row in rows]
-    texts = [self.task.tokenizer.decode(tokens[row]) for row in rows]
-    asked = [problems[problem] for problem, rows in wanted for _ in rows]
-    graded = tasks.grade(self.task, asked, texts)
+    asked = {
+      row: problems[problem]
+      for place, problem in wanted
+      for row in range(place * size, (place + 1) * size)
+    }
+    held, columns = self._held(asked, responses)
+    samples = list(zip(*processes.of_all_rows(held, *columns)))
+    for number, (_, problem) in enumerate(wanted):
+      yield problem, samples[number * size : (number + 1) * size]
+
+  def _held(
+    self, asked: Mapping[int, tasks.Problem], responses: Responses
+  ) -> tuple[list[int], tuple[list, ...]]:
+    """Which of these rows this process holds, and the columns of a sample."""
+    numbers = processes.held(responses.count)[0].tolist()
+    tokens, *measured = (processes.held(x)[1] for x in responses)
+    places = [place for place, row in enumerate(numbers) if row in asked]
+    rows = [numbers[place] for place in places]
+    texts = [self.task.tokenizer.decode(tokens[place]) for place in places]
+    graded = tasks.grade(self.task, [asked[row] for row in rows], texts)
     right = [bool(r >= 1) if k else None for r, k in zip(*graded[:2])]
-    columns = (x[rows].tolist() for x in measured)
-    samples = list(zip(graded.answers, right, *columns, texts))
-    for place, (problem, _) in enumerate(wanted):
-      yield problem, samples[place * size : (place + 1) * size]
+    said = (x[places].tolist() for x in measured)
+    return rows, (graded.answers, right, *said, texts)
 
   def _record(self, problem: tasks.Problem, samples: list[tuple]) -> Record:
     answers, right, tokens, truncated, entropy, texts = map(list, zip(*samples))

@@ -6,6 +6,8 @@ import pathlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from rlvr_jax import processes
+
 FILE = "records.jsonl"
 
 Header = Mapping[str, object]  # settings that decided the samples
@@ -47,7 +49,8 @@ class Log:
 
   Args:
     path: of the file; made with its folder when missing, and made anew when
-      it holds no record. A last line that a kill cut short is dropped.
+      it holds no record. A last line that a kill cut short is dropped. Of
+      several processes the first one writes.
     header: of this evaluation.
 
   Attributes:
@@ -66,6 +69,9 @@ class Log:
       held, self.records = read(path)
     if self.records:
       _check_same(path, held, self.header)
+    if not processes.is_first():
+      self._file = open(os.devnull, "w")
+    elif self.records:
       _drop_cut_line(path)
       self._file = path.open("a")
     else:

@@ -104,6 +104,23 @@ def by_row(mesh: Mesh) -> NamedSharding:
   return NamedSharding(mesh, ROWS)
 
 
+def put(tree: PyTree, where: PyTree) -> PyTree:
+  """Arrays of the host where they live; a device gets its own part alone.
+
+  Args:
+    tree: the same on every process.
+    where: a sharding per leaf, or one for all.
+  """
+
+  def one(x, sharding):
+    x = np.asarray(x)
+    return jax.make_array_from_callback(x.shape, sharding, lambda at: x[at])
+
+  if isinstance(where, NamedSharding):
+    return jax.tree.map(lambda x: one(x, where), tree)
+  return jax.tree.map(one, tree, where)
+
+
 def whole(mesh: Mesh) -> NamedSharding:
   """The same array on every device."""
   return NamedSharding(mesh, P())

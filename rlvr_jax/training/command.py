@@ -8,6 +8,7 @@ from typing import TextIO
 
 from absl import app, flags, logging
 
+from rlvr_jax import processes
 from rlvr_jax.training import preemption
 from rlvr_jax.training.checkpoint import NotSaved
 from rlvr_jax.training.config import ConfigError
@@ -17,7 +18,9 @@ from rlvr_jax.training.config import ConfigError
 TEMPORARY = os.EX_TEMPFAIL
 
 
-def run(main: Callable[[], None], trains: bool = False) -> None:
+def run(
+  main: Callable[[], None], trains: bool = False, together: bool = False
+) -> None:
   """Parses the flags and calls `main`.
 
   A wrong configuration ends the program with its message and exit status 2;
@@ -28,6 +31,8 @@ def run(main: Callable[[], None], trains: bool = False) -> None:
     trains: whether it looks at `preemption`. Then SIGTERM and Ctrl-C ask it to
       stop, which ends with exit status 0 if its last step is on disk, else
       with 75; so does a checkpoint that cannot be written.
+    together: whether it runs with the other processes that the environment
+      tells of, see `processes.start`.
   """
   sys.stdout, sys.stderr = _Lasting(sys.stdout), _Lasting(sys.stderr)
 
@@ -39,6 +44,8 @@ def run(main: Callable[[], None], trains: bool = False) -> None:
     try:
       with preemption.listening() if trains else contextlib.nullcontext():
         main()
+      if together:
+        processes.meet()  # One that ends earlier would be taken for lost.
     except ConfigError as error:
       _stop(error)
     except preemption.Preempted as asked:
@@ -47,8 +54,20 @@ def run(main: Callable[[], None], trains: bool = False) -> None:
     except NotSaved as error:
       _tell(f"error: {error}")
       sys.exit(TEMPORARY)
+    except Exception:
+      if words := processes.last_words():
+        _tell(words)
+      raise
 
-  app.run(guarded, flags_parser=_parse)
+  def parse(argv: list[str]) -> list[str]:
+    if together:  # Before config files run, which may compute.
+      try:
+        processes.start()
+      except ValueError as error:
+        _stop(error)
+    return _parse(argv)
+
+  app.run(guarded, flags_parser=parse)
 
 
 @contextlib.contextmanager

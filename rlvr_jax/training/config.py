@@ -11,9 +11,9 @@ import os
 import pathlib
 from collections.abc import Iterator, Sequence
 
-import jax
 from ml_collections import ConfigDict
 
+from rlvr_jax import processes
 from rlvr_jax.training import chains, fields, hyper, relations
 from rlvr_jax.training.fields import flatten
 from rlvr_jax.transform import LossTransform
@@ -46,7 +46,7 @@ def plain(config: ConfigDict) -> dict:
 def write(path: pathlib.Path, values: dict) -> None:
   """Writes JSON so that a kill leaves the old file whole, or the new one."""
   text = json.dumps(values, indent=2)
-  if jax.process_index() or (path.exists() and path.read_text() == text):
+  if not processes.is_first() or (path.exists() and path.read_text() == text):
     return
   partial = path.with_suffix(".partial")
   partial.write_text(text)

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-import jax
 import numpy as np
 
-from rlvr_jax import tasks
+from rlvr_jax import processes, tasks
 from rlvr_jax.models import mesh as mesh_lib
 from rlvr_jax.training.build import Run
 from rlvr_jax.types import Array, Responses, TokenBatch
@@ -32,31 +31,47 @@ def encoded(
   width = tasks.prompt_width(problems, tokenizer, widths)
   arrays = tasks.encode_prompts(problems, tokenizer, width)
   rows = mesh_lib.by_row(run.mesh)
-  return problems, tuple(jax.device_put(np.asarray(x), rows) for x in arrays)
+  return problems, mesh_lib.put(arrays, rows)
 
 
 def decode(task: tasks.Task, batch: TokenBatch) -> list[str]:
-  """The text of every row's response."""
-  return [task.tokenizer.decode(row) for row in np.asarray(batch.response)]
+  """The text of every response that this process holds."""
+  _, rows = processes.held(batch.response)
+  return [task.tokenizer.decode(row) for row in rows]
 
 
 def graded(
-  run: Run, problems: Sequence[tasks.Problem], texts: list[str]
+  run: Run,
+  batch: TokenBatch,
+  problems: Sequence[tasks.Problem],
+  texts: list[str],
 ) -> tasks.Graded:
   """The rewards and answers of a rollout; rewards are NaN without labels.
 
+  Every process grades the responses that it holds.
+
   Args:
     run: of `build`.
-    problems: that the rows answer.
-    texts: of the responses.
+    batch: as sampled, n rows.
+    problems: that the n rows answer.
+    texts: of `decode`.
+
+  Returns:
+    What is said of all n rows.
 
   Raises:
     RuntimeError: too many rewards are unknown.
   """
-  if not run.config.task.labelled:
-    return tasks.ungraded(run.task, problems, texts)
-  found = tasks.grade(run.task, problems, texts)
-  tasks.check_known(found, problems, texts)
+  labelled, (places, _) = run.config.task.labelled, processes.held(batch.mask)
+  grade = tasks.grade if labelled else tasks.ungraded
+  own = grade(run.task, [problems[place] for place in places], texts)
+  # Of a response that could be graded, nobody reads the text.
+  unread = [None if known else text for known, text in zip(own.known, texts)]
+  said = own.reward.tolist(), own.known.tolist(), own.answers, unread
+  reward, known, answers, texts = processes.of_all_rows(places, *said)
+  found = tasks.Graded(np.array(reward, np.float32), np.array(known), answers)
+  if labelled:
+    tasks.check_known(found, problems, texts)
   return found
 
 
@@ -73,27 +88,48 @@ def annotate(
     run: of `build`.
     batch: as sampled, n rows.
     problems: that the rows answer.
-    texts: of the responses.
-    answers: canonical; None where there is none. Those of `Task.agree` take
-      their place if the task has it.
+    texts: of `decode`.
+    answers: of all n rows, canonical; None where there is none. Those of
+      `Task.agree` take their place if the task has it.
 
   Returns:
     i32[n] or i32[n, T] by Need.key.
   """
   if not run.programs.notes:
     return {}
-  if run.task.agree is not None:
-    answers = run.task.agree(problems, texts)
-  decode, mask = run.task.tokenizer.decode, np.asarray(batch.mask)
+  decode, (places, mask) = run.task.tokenizer.decode, processes.held(batch.mask)
   pieces = [
     # A blank, or the words of two turns would join.
     [decode([token]) if counts else " " for token, counts in zip(row, counted)]
-    for row, counted in zip(np.asarray(batch.response), mask)
+    for row, counted in zip(processes.held(batch.response)[1], mask)
   ]
+  # A group may lie on two processes, so each hears of all rows.
+  group = processes.held(batch.group)[1].tolist()
+  texts, pieces, group = processes.of_all_rows(places, texts, pieces, group)
+  if run.task.agree is not None:
+    answers = _agreed(run.task, places, problems, texts)
   prompts = [problem.prompt for problem in problems]
-  group = np.asarray(batch.group)
-  found = Responses(prompts, texts, pieces, answers, group, mask.shape[1])
+  found = Responses(
+    prompts, texts, pieces, answers, np.array(group), mask.shape[1]
+  )
   return {need.key: need.stat.annotate(found) for need in run.programs.notes}
+
+
+def _agreed(
+  task: tasks.Task,
+  places: np.ndarray,
+  problems: Sequence[tasks.Problem],
+  texts: list[str],
+) -> list[str | None]:
+  """`Task.agree`, a problem by the process that holds its first row."""
+  first: dict[tasks.Problem, int] = {}
+  for row, problem in enumerate(problems):
+    first.setdefault(problem, row)
+  held = frozenset(places.tolist())
+  own = [row for row, problem in enumerate(problems) if first[problem] in held]
+  chosen = [problems[row] for row in own], [texts[row] for row in own]
+  (answers,) = processes.of_all_rows(own, task.agree(*chosen))
+  return answers
 
 
 def accuracy(

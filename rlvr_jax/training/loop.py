@@ -11,6 +11,7 @@ import tqdm
 from absl import logging
 from ml_collections import ConfigDict
 
+from rlvr_jax import processes
 from rlvr_jax.training import config as config_lib
 from rlvr_jax.training import host, preemption, resume, warm_start
 from rlvr_jax.training import metrics as metrics_lib
@@ -74,6 +75,7 @@ def advance(
     Preempted: asked to stop; what it names is on disk.
   """
   config, workdir = run.config, pathlib.Path(workdir).absolute()
+  _check_shared(workdir / "config.json")
   warm_start.check(config, workdir)
   # A refused run must not claim the folder: nothing is written before here.
   _claim(workdir, config)
@@ -104,12 +106,32 @@ def advance(
   return state
 
 
+def _check_shared(path: pathlib.Path, patience: float = 0) -> None:
+  """All processes must see the same folder, or none of them go on.
+
+  Args:
+    path: of a file that all see, or nobody.
+    patience: seconds until it must be seen; a network shows new files late.
+  """
+  end = time.monotonic() + patience
+  while not path.exists() and time.monotonic() < end:
+    time.sleep(0.1)
+  seen = processes.exchange(path.exists())
+  if len(set(seen)) > 1:
+    raise config_lib.ConfigError(
+      f"{path} is there for the processes "
+      f"{[number for number, there in enumerate(seen) if there]} of "
+      f"{len(seen)} only; give a --workdir that all of them share."
+    )
+
+
 def _claim(workdir: pathlib.Path, config: ConfigDict) -> None:
   """Makes the folder of a run and writes what the run is.
 
   Raises:
     ConfigError: that cannot be done.
   """
+  processes.meet()  # All have checked what the folder holds.
   try:
     workdir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=workdir):
@@ -120,6 +142,8 @@ def _claim(workdir: pathlib.Path, config: ConfigDict) -> None:
       f"--workdir={workdir} cannot be written to ({error}); give a folder "
       "that can."
     ) from error
+  processes.meet()
+  _check_shared(workdir / "config.json", patience=60)
 
 
 def _contents(run: AnyRun, state: TrainState) -> tuple[int, Parts, Facts]:
@@ -131,7 +155,7 @@ def _writers(
   workdir: pathlib.Path, start: int, history: bool
 ) -> tuple[list[metrics_lib.Patient], list[metrics_lib.Patient]]:
   """Where the numbers of a step go, and where its accuracies."""
-  if jax.process_index():
+  if not processes.is_first():
     return [], []
 
   def lines(name):
@@ -235,7 +259,7 @@ def one_step(
   watch.lap("rollout")
   preemption.look()
   asked = [problems[i] for i in programs.plan.row_prompts()]
-  graded = host.graded(run, asked, texts)
+  graded = host.graded(run, batch, asked, texts)
   notes = host.annotate(run, batch, asked, texts, graded.answers)
   watch.lap("grade")
   preemption.look()  # The last time: learners and updates consume the state.

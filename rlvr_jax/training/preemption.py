@@ -10,6 +10,8 @@ import os
 import signal
 from collections.abc import Iterator
 
+from rlvr_jax import processes
+
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _asked = False
 
@@ -47,11 +49,11 @@ def listening() -> Iterator[None]:
 
 
 def reached() -> bool:
-  """Whether the run shall stop.
+  """Whether the run shall stop: any of its processes was asked to.
 
-  The one place where several processes would have to agree.
+  All of them look at the same places, so they stop after the same step.
   """
-  return _asked
+  return processes.any_of(_asked)
 
 
 def look() -> None:

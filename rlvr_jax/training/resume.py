@@ -6,6 +6,7 @@ from collections.abc import Callable
 import jax
 from absl import logging
 
+from rlvr_jax import processes
 from rlvr_jax.training import config as config_lib
 from rlvr_jax.training import state as state_lib
 from rlvr_jax.training.build import AnyRun
@@ -101,24 +102,34 @@ def newest(
   """
   tried = []
   for step in checkpoints.steps():
-    try:
-      note = checkpoints.note(step)
-      parts = wanted(note)
-      _check_leaves(note, parts, checkpoints.folder)
-      found = checkpoints.restore(step, parts)
+    found, damage = _read(checkpoints, step, wanted)
+    # What one process cannot read, all of them leave alone.
+    damages = list(filter(None, processes.exchange(damage)))
+    if not damages:
       logging.info("going on after step %d", step)
       return step, found
-    except Damaged as error:
-      tried.append(f"step {step}: {error}")
-      name = checkpoints.set_aside(step)
-      logging.warning(
-        "damaged checkpoint: %s; it is kept as %s, and the one before it is "
-        "used",
-        *(tried[-1], checkpoints.folder / name),
-      )
+    tried.append(f"step {step}: {damages[0]}")
+    name = checkpoints.set_aside(step)
+    logging.warning(
+      "damaged checkpoint: %s; it is kept as %s, and the one before it is used",
+      *(tried[-1], checkpoints.folder / name),
+    )
   if tried or checkpoints.damaged():
     raise config_lib.ConfigError(_nothing_left(checkpoints, tried))
   return None
+
+
+def _read(
+  checkpoints: Checkpoints, step: int, wanted: Callable[[Note], Parts]
+) -> tuple[Parts | None, str | None]:
+  """The parts of a checkpoint, or else what is wrong with it."""
+  try:
+    note = checkpoints.note(step)
+    parts = wanted(note)
+    _check_leaves(note, parts, checkpoints.folder)
+    return checkpoints.restore(step, parts), None
+  except Damaged as error:
+    return None, str(error)
 
 
 def _nothing_left(checkpoints: Checkpoints, tried: list[str]) -> str:

@@ -239,4 +239,4 @@ def evaluate(run: SupervisedRun, state: TrainState, ref: PyTree | None) -> Line:
 def _rows(
   run: SupervisedRun, packed: packing.Packed, numbers: Sequence[int]
 ) -> Rows:
-  return jax.device_put(packed.arrays(numbers), mesh_lib.by_row(run.mesh))
+  return mesh_lib.put(packed.arrays(numbers), mesh_lib.by_row(run.mesh))

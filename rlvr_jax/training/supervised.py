@@ -121,4 +121,4 @@ def _rows(run: Run, cursor: int) -> dict[str, Array]:
     s.length,
     typos=how.typos,
   )
-  return jax.device_put(rows, mesh_lib.by_row(run.mesh))
+  return mesh_lib.put(rows, mesh_lib.by_row(run.mesh))

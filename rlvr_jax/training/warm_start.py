@@ -120,7 +120,7 @@ def _first(run: AnyRun, model: Transformer) -> PyTree:
   if folder:
     return hf.read_params(folder, model, run.mesh, run.config.model.sha256)
   params = model.init(rng.key(run.key, rng.Purpose.INIT))
-  return jax.device_put(params, mesh_lib.shardings(params, run.mesh))
+  return mesh_lib.put(params, mesh_lib.shardings(params, run.mesh))
 
 
 def _trained(

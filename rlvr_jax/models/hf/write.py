@@ -13,6 +13,7 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 from safetensors.numpy import save_file
 
+from rlvr_jax import processes
 from rlvr_jax.json_file import read_object
 from rlvr_jax.models import lora
 from rlvr_jax.models.block import LORA_A, LORA_B
@@ -45,7 +46,8 @@ def write_folder(
 ) -> None:
   """Writes parameters as a published model; adapters are merged in.
 
-  All processes of a run must call it; the first one writes.
+  If parameters lie on several processes, all of these must call it; the first
+  one writes.
 
   Args:
     params: of the decoder, on any mesh.
@@ -67,7 +69,7 @@ def write_folder(
   settings = read_object(source / "config.json")
   of = _dtypes(source, settings, dtype)
   parts = _parts(params, config, of, shard_bytes)
-  if jax.process_index():
+  if _on_several(params) and not processes.is_first():
     for _ in parts:  # Every process takes part in fetching.
       pass
     return
@@ -79,6 +81,10 @@ def write_folder(
   except BaseException:
     shutil.rmtree(partial, ignore_errors=True)
     raise
+
+
+def _on_several(params: PyTree) -> bool:
+  return not all(x.is_fully_addressable for x in jax.tree.leaves(params))
 
 
 def _dtypes(
