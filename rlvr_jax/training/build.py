@@ -247,7 +247,9 @@ def _settings(
     aggregation=config.loss.aggregation,
     scale=config.loss.scale or None,
     rescore=r.old_logp == "score",
+    compare_every=r.mismatch_every,
     ema_decay=u.ema_decay,
     guard_window=config.guard.window,
     guard_sigmas=config.guard.sigmas,
+    guard_limit=config.guard.max_consecutive,
   )

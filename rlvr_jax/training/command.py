@@ -9,20 +9,27 @@ from absl import app, flags, logging
 from rlvr_jax.training.config import ConfigError
 
 
-def run(main: Callable[[], None]) -> None:
+def run(main: Callable[..., None], *names: str) -> None:
   """Parses the flags and calls `main`.
 
   A wrong configuration ends the program with its message and exit status 2;
   anything else that goes wrong keeps its traceback.
+
+  Args:
+    main: gets the arguments that are not flags.
+    *names: of these arguments; all must be there.
   """
 
   def guarded(argv: list[str]) -> None:
-    if len(argv) > 1:
-      _stop(f"unexpected arguments {argv[1:]}; write --flag=value.")
+    given = argv[1:]
+    if len(given) > len(names):
+      _stop(f"unexpected arguments {given[len(names) :]}; write --flag=value.")
+    if len(given) < len(names):
+      _stop(f"missing: {' '.join(names[len(given) :])}; --help tells more.")
     if not flags.FLAGS["verbosity"].present:
       logging.set_verbosity(logging.WARNING)  # Orbax is talkative.
     try:
-      main()
+      main(*given)
     except ConfigError as error:
       _stop(error)
 

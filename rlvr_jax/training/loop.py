@@ -11,12 +11,12 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from rlvr_jax.training import config as config_lib
-from rlvr_jax.training import host, warm_start
+from rlvr_jax.training import dump, host, memory, mismatch, updates, warm_start
 from rlvr_jax.training import metrics as metrics_lib
 from rlvr_jax.training.build import AnyRun, Run, build
 from rlvr_jax.training.checkpoint import Checkpoints
 from rlvr_jax.training.state import TrainState, layout, like
-from rlvr_jax.types import PyTree
+from rlvr_jax.types import Array, PyTree
 
 Line = dict[str, float]
 Steps = Callable[
@@ -38,18 +38,23 @@ def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
 
   Raises:
     ValueError: the configuration is wrong, all problems listed.
-    FloatingPointError: too many updates in a row were refused.
+    FloatingPointError: too many updates in a row were refused, or too many
+      responses of a step have numbers that are not finite.
     RuntimeError: too many rewards of a step are unknown.
   """
   config_lib.check_kind(config, supervised=False)
   config_lib.check(config, workdir)
   with config_lib.building():
     run = build(config)
-  return advance(run, workdir, _steps, history=True)
+  return advance(run, workdir, _steps, _inputs, history=True)
 
 
 def advance(
-  run: AnyRun, workdir: str | os.PathLike, steps: Steps, history: bool = False
+  run: AnyRun,
+  workdir: str | os.PathLike,
+  steps: Steps,
+  inputs: Callable[[AnyRun, TrainState], tuple[PyTree, ...]],
+  history: bool = False,
 ) -> TrainState:
   """Goes on from what a folder holds to the end of a run.
 
@@ -58,6 +63,7 @@ def advance(
     workdir: of the run.
     steps: (run, state, ref) to an iterator of the state, the numbers and the
       accuracies after every step that is left.
+    inputs: (run, state) to what `Programs.ahead` takes besides state and ref.
     history: whether accuracies are written.
 
   Returns:
@@ -66,6 +72,7 @@ def advance(
   Raises:
     ConfigError: the folder holds a run that began with other weights.
     FloatingPointError: too many updates in a row were refused.
+    MemoryError: a device has too little memory.
   """
   config, workdir = run.config, pathlib.Path(workdir).absolute()
   warm_start.check(config, workdir)
@@ -74,25 +81,49 @@ def advance(
   config_lib.write(workdir / "config.json", config_lib.plain(config))
   params = warm_start.load_or_train(run, workdir)
   checkpoints = Checkpoints(workdir / "checkpoints", config.checkpoint.keep)
+  table: memory.Table = {}
   state = begin = _start(run, params, checkpoints)
   ref = run.programs.weights.frozen(params)
   del params  # The state has its own; only the frozen ones stay.
   writers, histories = _writers(workdir, int(begin.step), history)
   try:
+    _compile(run, workdir, begin, ref, inputs, table)
     for state, line, accuracy in steps(run, begin, ref):
       step = int(state.step)
       for writer in writers:
         writer.write(step - 1, line)
       for each in histories:
         each.write(step - 1, accuracy)
-      _guard(run, line)
       if step % config.checkpoint.every == 0 or step == config.steps:
         checkpoints.save(step, state)
+  except jax.errors.JaxRuntimeError as error:
+    memory.explain(error, table, config)
+    raise
+  except updates.Refused as refused:
+    raise FloatingPointError(
+      f"{refused} {dump.write(run, refused, workdir)} holds what was refused; "
+      "python -m experiments.replay with that folder shows where it broke. "
+      "The last checkpoint is untouched: lower "
+      "config.optimizer.learning_rate or raise config.guard.sigmas."
+    ) from None
   finally:
     checkpoints.close()
     for writer in writers + histories:
       writer.close()
   return state
+
+
+def _compile(run, workdir, state, ref, inputs, table) -> None:
+  """Compiles what a step takes, and tells how much memory that needs."""
+  if int(state.step) < run.config.steps:
+    for name, program in run.programs.ahead(state, ref, *inputs(run, state)):
+      table |= memory.of({name: program})
+    memory.tell(table, workdir)
+
+
+def _inputs(run: Run, state: TrainState) -> tuple[Array, Array]:
+  """The prompts of the next step."""
+  return host.encoded(run, int(state.cursor))[1]
 
 
 def _start(run: AnyRun, params: PyTree, checkpoints: Checkpoints) -> TrainState:
@@ -125,14 +156,16 @@ def _writers(
   return metrics, [metrics_lib.JsonWriter(workdir / "accuracy.jsonl", start)]
 
 
-def _guard(run: AnyRun, line: Line) -> None:
-  limit = run.config.guard.max_consecutive
-  if line["guard/consecutive_max"] >= limit:
+def _check_rows(run: Run, line: Line, rows: int) -> None:
+  """Stops a run whose rollouts hold too much that nobody can learn from."""
+  share, most = line["guard/bad_fraction"], run.config.rollout.max_bad_fraction
+  if share > most:
     raise FloatingPointError(
-      f"{limit} updates in a row were refused (loss {line['loss/total']}, "
-      f"gradient norm {line['update/gradient_norm']}); the last checkpoint is "
-      "untouched. Lower config.optimizer.learning_rate or raise "
-      "config.guard.sigmas."
+      f"{round(share * rows)} of the {rows} responses of this step have "
+      "log-probs or statistics that are not finite; at most "
+      f"config.rollout.max_bad_fraction = {most} of them may be left out. The "
+      "weights are not finite any more, or the model overflows: go on from an "
+      "earlier checkpoint with a lower config.optimizer.learning_rate."
     )
 
 
@@ -142,6 +175,7 @@ def _steps(
   """Yields the state, the numbers and the accuracies after every step."""
   config = run.config
   first = int(state.step)
+  compare = mismatch.Comparison(run, first)
   name = config.label or config.chain[-1]
   bar = tqdm.trange(
     first,
@@ -152,7 +186,7 @@ def _steps(
     disable=not config.progress,
   )
   for number in bar:
-    state, line, accuracy = one_step(run, state, ref)
+    state, line, accuracy = one_step(run, state, ref, compare)
     if number == 0:
       line |= run.programs.cost()
     every = config.evaluation.every
@@ -186,7 +220,10 @@ class Watch:
 
 
 def one_step(
-  run: Run, state: TrainState, ref: PyTree | None
+  run: Run,
+  state: TrainState,
+  ref: PyTree | None,
+  compare: mismatch.Comparison | None = None,
 ) -> tuple[TrainState, Line, host.Accuracy]:
   """Sample, grade, learn if the chain has a learner, prepare, update.
 
@@ -194,16 +231,21 @@ def one_step(
     run: of `build`.
     state: consumed; do not use it afterwards.
     ref: of `Weights.frozen`.
+    compare: looks at the rollout before anything is learned from it.
 
   Returns:
     The next state, the numbers of the step and the accuracy of its problems.
 
   Raises:
+    FloatingPointError: too many responses have numbers that are not finite.
+    Refused: too many updates in a row were refused.
     RuntimeError: too many rewards are unknown.
   """
-  programs, s, watch = run.programs, run.programs.settings, Watch()
+  programs, watch = run.programs, Watch()
   problems, prompts = host.encoded(run, int(state.cursor))
   batch = programs.sample(state, ref, *prompts)
+  if compare:
+    compare(state, ref, batch)
   texts = host.decode(run.task, batch)
   watch.lap("rollout")
   asked = [problems[i] for i in programs.plan.row_prompts()]
@@ -218,14 +260,11 @@ def one_step(
   batch, method, measured = programs.prepare(state, batch, *outcome, notes)
   line |= {k: float(v) for k, v in jax.device_get(measured).items()}
   watch.lap("prepare")
+  _check_rows(run, line, len(asked))
   state = state.replace(method=method)
-  updates = []
-  for index in range(s.updates):
-    state, numbers = programs.update(state, ref, batch, index)
-    updates.append(numbers)
-  lines = [{k: float(v) for k, v in u.items()} for u in jax.device_get(updates)]
+  state, numbers = updates.make(programs, state, ref, batch)
   watch.lap("update")
-  line |= metrics_lib.mean_over_updates(lines) | watch.seconds
+  line |= numbers | watch.seconds
   line["rollout/tokens_per_second"] = (
     line["rollout/tokens"] / line["time/rollout_seconds"]
   )
