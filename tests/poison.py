@@ -20,6 +20,7 @@ class Poison(enum.IntEnum):
   NAN_LOSS = 1
   GRADIENT = 2  # and a loss that is finite
   SPIKE = 3  # the loss a million times as large
+  STATE = 4  # the new state of the method is not finite, all else is
 
 
 def method(at: Mapping[int, Poison], steps: int = 32) -> LossTransform:
@@ -36,9 +37,9 @@ def method(at: Mapping[int, Poison], steps: int = 32) -> LossTransform:
     edited = objective.replace(
       weights=objective.weights * factor, extra=objective.extra + nothing
     )
-    return edited, state + 1
+    return edited, state + jnp.where(kind == Poison.STATE, jnp.nan, 1.0)
 
-  count = lambda example: jnp.zeros((), jnp.int32)
+  count = lambda example: jnp.zeros((), jnp.float32)
   return LossTransform("poison", count, apply)
 
 

@@ -38,8 +38,10 @@ def limited(fn: Callable[..., PyTree], limit: int) -> Callable[..., PyTree]:
   return counted
 
 
-def _shapes(names: tuple[str, ...], args: tuple[PyTree, ...]) -> dict[str, str]:
-  """Type and shape of every array by its path, such as state.step."""
+def _shapes(
+  names: tuple[str, ...], args: tuple[PyTree, ...]
+) -> dict[str, tuple[str, str]]:
+  """(shape and type, place) of every array by its path, such as state.step."""
   return {
     name + jax.tree_util.keystr(path): _shape(x)
     for name, tree in zip(names, args)
@@ -47,26 +49,29 @@ def _shapes(names: tuple[str, ...], args: tuple[PyTree, ...]) -> dict[str, str]:
   }
 
 
-def _shape(x: Array) -> str:
+def _shape(x: Array) -> tuple[str, str]:
   aval = jax.typeof(x)
-  return aval.str_short() + " of a Python number" * aval.weak_type
+  shape = aval.str_short() + " of a Python number" * aval.weak_type
+  return shape, f"on {aval.sharding}"
 
 
-def _told(name: str, old: dict[str, str], new: dict[str, str]) -> str:
+def _told(
+  name: str, old: dict[str, tuple[str, str]], new: dict[str, tuple[str, str]]
+) -> str:
   """What is other than at the trace before."""
+  absent = ("absent", "absent")
+  pairs = {
+    key: (old.get(key, absent), new.get(key, absent)) for key in old | new
+  }
   changed = [
-    f"{key} was {old.get(key, 'absent')}, now {new.get(key, 'absent')}"
-    for key in old | new
-    if old.get(key) != new.get(key)
+    f"{key} was {before[part]}, now {after[part]}"
+    for part in (0, 1)
+    for key, (before, after) in pairs.items()
+    if before[part] != after[part]
   ]
-  rest = f" and {len(changed) - 3} more" * (len(changed) > 3)
-  why = (
-    "; ".join(changed[:3]) + rest
-    if changed
-    else ("all shapes and types are as before, so jax.config has changed")
-  )
+  why = "; ".join(changed[:3]) or "no argument is, so jax.config has changed"
   return (
-    f"the program {name!r} is compiled again in the middle of the run: {why}. "
-    "Shapes and types of states, notes and rollouts must stay as they are: "
-    "look at the method that made this array."
+    f"the program {name!r} is compiled again in the middle of the run, because "
+    f"arguments are other than before: {why}. States, notes and rollouts must "
+    "keep their shapes, types and places: look at what made this array."
   )

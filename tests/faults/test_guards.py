@@ -16,8 +16,8 @@ from rlvr_jax.training import loop
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
 # By step: what becomes of its updates, two in each.
-AT = {3: Poison.NAN_LOSS, 4: Poison.GRADIENT, 6: Poison.SPIKE}
-STEPS = 8
+AT = {3: Poison.NAN_LOSS, 4: Poison.GRADIENT, 6: Poison.SPIKE, 7: Poison.STATE}
+STEPS = 9
 HELD = ("params", "opt", "method")
 
 
@@ -66,6 +66,18 @@ def test_the_cause_is_told_by_the_numbers(history):
   assert np.isnan(loss[3])
   assert np.isfinite(loss[4]) and not np.isfinite(norm[4])
   assert np.isfinite(norm[6]) and norm[6] > 100 * norm[5]
+
+
+def test_after_too_many_refusals_nothing_is_taken_any_more(programs):
+  """So what is dumped is what the last of them met."""
+  state, ref = runs.start(programs)
+  many = state.guard.consecutive + programs.settings.guard_limit
+  state = state.replace(guard=state.guard._replace(consecutive=many))
+  before = jax.device_get(state)
+  state, lines = runs.step(programs, state, ref)
+  assert all(line["guard/skipped_fraction"] == 1 for line in lines[1:])
+  for name in HELD:
+    same(getattr(before, name), jax.device_get(getattr(state, name)))
 
 
 def same(one, other):

@@ -79,7 +79,11 @@ def test_log_probs_of_the_neighbouring_token_are_named(
 
 @pytest.mark.parametrize(
   ("heat", "told"),
-  [(1.0, "1 (no temperature)"), (0.7, "0.7 (that of sampling)")],
+  [
+    (1.0, "1 (no temperature)"),
+    (0.7, "0.7 (that of sampling)"),
+    (1.69, "1.69 (applied twice)"),
+  ],
 )
 def test_a_temperature_on_one_side_is_named(
   programs, started, rollout, heat, told

@@ -7,6 +7,7 @@ import pytest
 
 import runs
 from poison import Poison, poisoned
+from rlvr_jax.models.mesh import make_mesh, whole
 from rlvr_jax.training import traces
 from rlvr_jax.training.checkpoint import Checkpoints
 from rlvr_jax.training.state import layout, like
@@ -84,6 +85,15 @@ def test_a_state_of_another_type_is_named_by_its_path():
     once({"coef": 1.0}, jnp.ones(3))
   text = "state['coef'] was float32[], now float32[] of a Python number"
   assert text in str(told.value)
+
+
+def test_an_array_that_lies_elsewhere_is_named():
+  once = jax.jit(traces.limited(add, 1))
+  coef, ones = jnp.float32(1), jnp.ones(3)
+  mesh = make_mesh(devices=jax.devices()[:1])
+  once({"coef": jax.device_put(coef, whole(mesh))}, ones)
+  with pytest.raises(traces.Retraced, match=r"state\['coef'\] was on Named"):
+    once({"coef": coef}, ones)
 
 
 def test_as_many_traces_as_widths_of_prompts_are_right():
