@@ -112,7 +112,8 @@ def test_an_end_that_does_not_count_is_named(programs, started, rollout):
 def test_padding_that_is_read_as_text_is_named(programs, started):
   tokens, valid = runs.prompts(programs)
   read = programs.sample(*started, tokens, np.ones_like(valid))
-  masks = jnp.repeat(jnp.asarray(valid), 4, axis=0)
+  masks = np.repeat(valid, 4, axis=0)
+  masks = jax.device_put(masks, read.prompt_mask.sharding)
   found = named(programs, started, read.replace(prompt_mask=masks))
   assert "its prompt mask" in found
 
@@ -131,7 +132,7 @@ def compared(programs, started, batch, step, first=0, dtype="float32"):
   config = runs.config(model__dtype=dtype)
   run = types.SimpleNamespace(config=config, programs=programs)
   state, ref = started
-  state = state.replace(step=jnp.int32(step))
+  state = state.replace(step=state.step + step)
   mismatch.Comparison(run, first)(state, ref, batch)
 
 
