@@ -113,6 +113,12 @@ def get_config(arg: str | None = None) -> ConfigDict:
     max_prompt=0,  # tokens; 0 is the longest of the task
     max_response=0,  # tokens, end included; 0 is the longest of the task
     old_logp="sampler",  # or "score": one more forward pass (bfloat16)
+    # The sampler's log-probs are compared with a full pass in the first step
+    # and every so many; 0: never.
+    mismatch_every=50,
+    # Responses with log-probs or statistics that are not finite are left out;
+    # a larger share of them stops the run.
+    max_bad_fraction=0.1,
   )
   c.loss = dict(
     clip_low=0.2,  # ratio >= 1 - clip_low

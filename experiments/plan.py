@@ -18,7 +18,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from rlvr_jax.models import mesh as mesh_lib
-from rlvr_jax.planning import chips, compiled, places, programs, report
+from rlvr_jax.planning import chips, compiled, given, places, report
 from rlvr_jax.sampling import sampler
 from rlvr_jax.training import build, command
 from rlvr_jax.training import config as config_lib
@@ -45,14 +45,21 @@ def main() -> None:
     config_lib.refuse(problems(config))
     p = assembled(config, devices)
   print(heading(config, topology, own, p) + "\n")
+  begin = given.of(p)
+  traced = dict(p.ahead(*begin))
   found = [
-    compiled.figures(program, len(devices), sampler.WINDOW)
-    for program in tqdm.tqdm(programs.of(p), "compiling", leave=False)
+    compiled.figures(
+      name,
+      program,
+      p.settings.updates if name == "update" else 1,
+      len(devices),
+      sampler.WINDOW,
+    )
+    for name, program in tqdm.tqdm(traced.items(), "compiling", leave=False)
   ]
-  s = p.settings
-  tokens = len(p.shapes().sampled.mask) * s.length
-  where = places.of(p, programs.placed(p))
-  plan = report.Plan(topology, where, found, tokens)
+  rollout = traced["rollout"].out_info
+  where = places.of(p, begin, rollout)
+  plan = report.Plan(topology, where, found, rollout.mask.size)
   print(report.text(plan))
   if _OUT.value:
     text = json.dumps(report.numbers(plan), indent=2)

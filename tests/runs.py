@@ -42,7 +42,7 @@ def config(**changes: object) -> ConfigDict:
   c.model.update(SIZES)
   c.steps, c.progress = 4, False
   c.warm_start.update(dict(steps=5, batch=8))
-  c.rollout.update(dict(prompts=8, per_prompt=4))
+  c.rollout.update(dict(prompts=8, per_prompt=4, mismatch_every=0))
   c.train.updates = 2
   c.evaluation.update(dict(every=2, samples=4, ks=(1, 4)))
   c.checkpoint.every = 2
@@ -110,9 +110,11 @@ def programs(
     aggregation="token-mean",
     scale=None,
     rescore=False,
+    compare_every=0,
     ema_decay=0.9,
     guard_window=8,
     guard_sigmas=6.0,
+    guard_limit=5,
   )._replace(**changes)
   mesh = make_mesh(**(shape or {}), devices=jax.devices()[:devices])
   sizes = DecoderConfig(vocabulary=vocabulary, **SIZES | (model or {}))
@@ -186,11 +188,16 @@ def lines(workdir: pathlib.Path) -> list[dict]:
   return [{k: v for k, v in row.items() if not timed(k)} for row in rows]
 
 
-def spawn(*argv: str, module: str = "experiments.train") -> subprocess.Popen:
-  """The command line in a process of its own, one CPU device."""
+def spawn(
+  *argv: str, module: str = "experiments.train", under: Sequence[str] = ()
+) -> subprocess.Popen:
+  """The command line in a process of its own, one CPU device.
+
+  `under` is a command that runs the one behind it.
+  """
   env = os.environ | {"XLA_FLAGS": "", "PYTHONPATH": os.getcwd()}
   return subprocess.Popen(
-    [sys.executable, "-m", module, *argv],
+    [*under, sys.executable, "-m", module, *argv],
     env=env,
     stdout=subprocess.PIPE,
     stderr=subprocess.STDOUT,

@@ -145,7 +145,7 @@ def test_an_update_from_unknown_rewards_is_refused():
   p = runs.programs("grpo")
   state, ref = runs.start(p)
   before = np.asarray(state.params["embedding"])
-  unknown = np.full(len(p.shapes().sampled.mask), np.nan, np.float32)
+  unknown = np.full(p.rows()[0], np.nan, np.float32)
   state, (_, *updates) = runs.step(p, state, ref, unknown)
   assert all(update["guard/skipped_fraction"] == 1 for update in updates)
   np.testing.assert_array_equal(state.params["embedding"], before)

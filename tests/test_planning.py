@@ -12,7 +12,7 @@ from jax.sharding import PartitionSpec as P
 
 import runs
 from rlvr_jax.models import Transformer, hf
-from rlvr_jax.planning import chips, compiled, hlo, places, programs, work
+from rlvr_jax.planning import chips, compiled, given, hlo, places, work
 
 WIDTH, ROWS, LAYERS, DEVICES = 64, 32, 5, 4
 
@@ -68,22 +68,22 @@ def test_a_loop_that_ends_by_itself_runs_as_often_as_it_is_said():
 @pytest.fixture(scope="module")
 def update():
   p = runs.programs("grpo", devices=4, shape=dict(data=2, fsdp=2))
-  planned = {program.name: program for program in programs.of(p)}
-  return p, planned["update"]
+  begin = given.of(p)
+  return begin, dict(p.ahead(*begin))["update"]
 
 
 def test_arguments_are_the_parts_that_a_device_has(update):
-  p, program = update
-  found = compiled.figures(program, 4, 1)
-  state = programs.placed(p).state
-  # The compiler leaves out what a program does not read.
-  least = places.on_device((state.params, state.opt))
-  assert least < found.arguments <= places.on_device(program.arguments)
-  assert found.temporaries > 0 and found.flops > 0
+  begin, traced = update
+  found = compiled.figures("update", traced, 2, 4, 1)
+  own = places.on_device((begin.state.params, begin.state.opt))
+  all_of_it = places.on_device((begin.state, begin.ref))
+  # The rollout comes on top; what a program does not read is left out.
+  assert own < found.memory.arguments < 2 * all_of_it
+  assert found.memory.temporaries > 0 and found.flops > 0
 
 
 def test_the_largest_bound_is_the_limit(update):
-  found = compiled.figures(update[1], 4, 1)
+  found = compiled.figures("update", update[1], 2, 4, 1)
   quick = chips.Chip(1e9, 1e30, 1e30, 1.0)
   bounds = compiled.bounds(found, chips.Topology("quick", quick, (4,)))
   assert bounds.limit == "network" and bounds.seconds == bounds.network > 0

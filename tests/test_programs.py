@@ -99,7 +99,7 @@ def test_logits_exist_for_one_position_in_the_sampler_and_nowhere_else():
   names = (*CHAIN, "siren", "lp_reg", "aent")
   p = runs.programs(*names, vocabulary=vocabulary, chunk=72, rescore=True)
   state, ref = runs.start(p)
-  rows = len(p.shapes().sampled.mask)
+  rows = p.rows()[0]
   batch = p.sample(state, ref, *runs.prompts(p))
   known = np.ones(rows, bool)
   reward = known.astype(np.float32)
@@ -178,11 +178,12 @@ def test_every_program_is_traced_once_over_steps_and_kinds_of_rollouts():
 
 
 def test_wider_prompts_sample_and_learn_the_same():
-  p = runs.programs(*CHAIN, tx=SGD)
+  narrow = runs.prompts(runs.programs("grpo"))
   found = []
   for extra in (0, 5):
+    p = runs.programs(*CHAIN, tx=SGD, prompt_width=3 + extra)
     state, ref = runs.start(p)
-    wider = [np.pad(x, [(0, 0), (extra, 0)]) for x in runs.prompts(p)]
+    wider = [np.pad(x, [(0, 0), (extra, 0)]) for x in narrow]
     batch = p.sample(state, ref, *wider)
     rows = batch.mask.shape[0]
     reward = np.asarray(batch.mask.sum(1) % 2, np.float32)

@@ -13,7 +13,14 @@ from rlvr_jax.laws import docstrings
 from rlvr_jax.laws.expect import different, require, require_close
 from rlvr_jax.laws.gradients import learner_slopes, slopes
 from rlvr_jax.laws.recorder import observe
-from rlvr_jax.laws.rollouts import BASE, PADDING_ROWS, extremes, rows, trial
+from rlvr_jax.laws.rollouts import (
+  BASE,
+  NOTHING,
+  PADDING_ROWS,
+  extremes,
+  rows,
+  trial,
+)
 from rlvr_jax.laws.steps import clock, run
 from rlvr_jax.laws.subject import Law, Subject, law
 from rlvr_jax.types import PyTree
@@ -191,7 +198,11 @@ def is_nothing_when_neutral(subject: Subject) -> None:
 
 @law
 def survives_extremes(subject: Subject) -> None:
-  """Extreme inputs give finite losses, gradients, advantages and states."""
+  """Extreme inputs give finite losses, gradients, advantages and states.
+
+  Where nothing counts there is no loss and no gradient, and what is clipped
+  below and above is together what is clipped.
+  """
   method, rollout = trial(subject.method)
   for name, batch, logp in extremes(rollout.batch):
     result = run(method, rollout._replace(batch=batch), logp=logp)
@@ -201,6 +212,18 @@ def survives_extremes(subject: Subject) -> None:
       if not np.isfinite(leaf).all()
     ]
     require(not bad, f"{name} make {bad} not finite")
+    if name == NOTHING:
+      taught = [k for k, x in result.gradient.items() if x.any()]
+      require(not result.loss, f"{name} give the loss {result.loss}")
+      require(not taught, f"{name} give a gradient by {taught}")
+    low, high, both = (
+      float(result.metrics[f"loss/clipped{side}_fraction"])
+      for side in ("_low", "_high", "")
+    )
+    require(
+      abs(low + high - both) < 1e-6 and 0 <= both <= 1,
+      f"{name} clip the shares {low} below, {high} above and {both} in all",
+    )
 
 
 @law

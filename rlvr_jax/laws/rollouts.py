@@ -14,6 +14,7 @@ from rlvr_jax.transform import LossTransform
 from rlvr_jax.types import Array, TokenBatch
 
 PADDING_ROWS = 2
+NOTHING = "no tokens at all"
 BASE = transform.chain(
   transform.estimate(
     "laws_base",
@@ -107,10 +108,12 @@ def _fill(counts, x, junk):
 def extremes(batch: TokenBatch) -> Iterator[tuple[str, TokenBatch, float]]:
   """(what, rollout, all current log-probs or NaN) of hard inputs."""
   real = batch.group >= 0
-  number = jnp.arange(len(real))
+  number, position = map(jnp.arange, batch.mask.shape)
   hard = {
     "two rows without tokens": dict(mask=batch.mask & (number >= 2)[:, None]),
-    "no tokens at all": dict(mask=jnp.zeros_like(batch.mask)),
+    NOTHING: dict(mask=jnp.zeros_like(batch.mask)),
+    "rows of one token": dict(mask=batch.mask & (position == 0)),
+    "one row alone": dict(mask=batch.mask & (number == 0)[:, None]),
     "equal rewards": dict(reward=real.astype(jnp.float32)),
     "groups of one": dict(group=jnp.where(real, number, -1)),
     "rows without groups": dict(group=jnp.full_like(batch.group, -1)),
@@ -118,13 +121,18 @@ def extremes(batch: TokenBatch) -> Iterator[tuple[str, TokenBatch, float]]:
   for name, fields in hard.items():
     yield name, batch.replace(**fields), math.nan
   for old, new in ((-1e4, -1e4), (0.0, 0.0), (-50.0, 0.0), (0.0, -50.0)):
-    logp = jnp.full_like(batch.old_logp, old)
-    then = {
-      k: logp if is_logp(k) else jnp.zeros_like(v)
-      for k, v in batch.stats.items()
-    }
-    extreme = batch.replace(old_logp=logp, sample_logp=logp, stats=then)
-    yield f"log-probs of {new} after {old}", extreme, new
+    yield f"log-probs of {new} after {old}", _sampled_at(batch, old), new
+  turns = jnp.array([-1e4, -50.0, 0.0])[position % 3]
+  yield "log-probs after -1e4, -50 and 0", _sampled_at(batch, turns), math.nan
+
+
+def _sampled_at(batch: TokenBatch, logp: Array | float) -> TokenBatch:
+  """The rollout with these log-probs at sampling time, other statistics 0."""
+  logp = jnp.broadcast_to(jnp.float32(logp), batch.mask.shape)
+  then = {
+    k: logp if is_logp(k) else jnp.zeros_like(v) for k, v in batch.stats.items()
+  }
+  return batch.replace(old_logp=logp, sample_logp=logp, stats=then)
 
 
 def is_logp(key: str) -> bool:

@@ -15,7 +15,7 @@ def kl_cov(
   coef: float = 1.0,
   penalty: str = "abs",
   clip: bool = False,
-  max_log_ratio: float | None = None,
+  max_log_ratio: float | None = 20.0,
   scope_rows: int | None = None,
 ) -> LossTransform:
   """Holds the tokens of highest covariance close to the sampling policy.
@@ -41,7 +41,8 @@ def kl_cov(
       code.
     clip: keep the surrogate of the chain instead of the unclipped one.
     max_log_ratio: bound on |d| inside every exponential, nats, > 0; None for
-      no bound, as published: exp overflows from 88 nats on.
+      no bound, as published: exp overflows from 88 nats on, and one such token
+      is enough to have the whole update refused.
     scope_rows: rows over which means, K and the ranking are taken, >= 1; None
       for the whole minibatch. The code takes its micro-batch.
 
@@ -64,7 +65,8 @@ def kl_cov(
     compute_policy_loss_kl_cov.
     Differs from that code: statistics are of the whole minibatch, not of the
     micro-batch of one rank (scope_rows = k restores that). |d| below 1e-5
-    nats, the rounding between two passes of one policy, counts as 0. The paper
+    nats, the rounding between two passes of one policy, counts as 0, and in
+    an exponential it is bounded (max_log_ratio = None is theirs). The paper
     writes a KL divergence where the code has |d|; "k1" to "k3" are ours.
   """
   if not 0 < fraction <= 1:

@@ -114,6 +114,7 @@ def siren(
     goal = state.anchor if anchor is None else jnp.float32(anchor)
     level = reduce.in_blocks(mean, scope_rows, nats, mask, rows)
     error = reduce.masked_mean((level - goal) ** 2, rows)
+    error = jnp.where(mask.any(), error, 0)  # No token, no entropy to hold.
     chosen = peaks(nats, mask).astype(jnp.float32)
     metrics = {
       "siren/entropy": reduce.masked_mean(level, rows),

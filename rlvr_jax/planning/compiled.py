@@ -3,27 +3,23 @@
 import time
 from typing import NamedTuple
 
+import jax
+
 from rlvr_jax.planning import hlo, work
 from rlvr_jax.planning.chips import Topology
-from rlvr_jax.planning.programs import Program
+from rlvr_jax.training import memory
+from rlvr_jax.training.memory import Bytes
 
 
 class Figures(NamedTuple):
-  """What one run of a program takes on one device; bytes unless said."""
+  """What one run of a program takes on one device."""
 
   name: str
   times: int  # that a step runs it
-  arguments: float
-  outputs: float  # that are not written over arguments
-  temporaries: float
+  memory: Bytes
   flops: float
   moved: hlo.Moved
   seconds: float  # that compiling took
-
-  @property
-  def memory(self) -> float:
-    """The most that is held at a time."""
-    return self.arguments + self.outputs + self.temporaries
 
 
 class Bounds(NamedTuple):
@@ -44,25 +40,25 @@ class Bounds(NamedTuple):
     return self._fields[self.index(max(self))]
 
 
-def figures(program: Program, devices: int, trips: int) -> Figures:
+def figures(
+  name: str, traced: jax.stages.Traced, times: int, devices: int, trips: int
+) -> Figures:
   """Compiles; no array is allocated.
 
   Args:
-    program: with shapes and places.
+    name: of the program.
+    traced: with the places of its arguments.
+    times: that a step runs it.
     devices: that it runs on.
     trips: of a loop that ends when its rows do, at most.
   """
   began = time.perf_counter()
-  traced = program.run.trace(*program.arguments)
   compiled = traced.lower().compile()
   seconds = time.perf_counter() - began
-  memory = compiled.memory_analysis()
   return Figures(
-    program.name,
-    program.times,
-    memory.argument_size_in_bytes,
-    memory.output_size_in_bytes - memory.alias_size_in_bytes,
-    memory.temp_size_in_bytes,
+    name,
+    times,
+    memory.of({name: compiled})[name],
     work.flops(traced.jaxpr.jaxpr, trips) / devices,
     hlo.moved(compiled.as_text(), trips),
     seconds,

@@ -7,8 +7,9 @@ import jax
 import numpy as np
 
 from rlvr_jax.models import mesh as mesh_lib
-from rlvr_jax.training.programs import Programs, Shapes
-from rlvr_jax.types import PyTree
+from rlvr_jax.planning.given import Given
+from rlvr_jax.training.programs import Programs
+from rlvr_jax.types import PyTree, TokenBatch
 
 ROWS = "rows over data and fsdp"
 
@@ -21,25 +22,26 @@ class Place(NamedTuple):
   bytes: float  # on each device
 
 
-def of(p: Programs, shapes: Shapes) -> list[Place]:
+def of(p: Programs, given: Given, rollout: TokenBatch) -> list[Place]:
   """All that lives longer than a layer.
 
   Args:
     p: the programs.
-    shapes: of `planning.programs.placed`.
+    given: what they begin with.
+    rollout: what sampling makes, as ShapeDtypeStructs with shardings.
   """
-  state, c = shapes.state, p.model.config
+  state, c = given.state, p.model.config
   weights = "fsdp; heads, hidden units and vocabulary over tensor"
   replica = "whole on every device"
   method = state.method, state.guard, state.step, state.cursor, state.key
   named = [
     ("parameters", weights, state.params),
     ("optimizer", weights, state.opt),
-    ("reference policy", weights, shapes.ref),
+    ("reference policy", weights, given.ref),
     ("slow copy", weights, state.ema),
     ("model of rewards", weights, state.learned),
     ("states of methods, replay, guard", replica, method),
-    ("rollout", ROWS, shapes.sampled),
+    ("rollout", ROWS, rollout),
   ]
   held = [entry for entry in named if jax.tree.leaves(entry[2])]
   found = [Place(name, split, on_device(tree)) for name, split, tree in held]

@@ -31,7 +31,7 @@ class Plan(NamedTuple):
   @property
   def memory(self) -> float:
     """Bytes on each device that the hungriest program holds."""
-    return max(f.memory for f in self.programs)
+    return max(f.memory.total for f in self.programs)
 
   @property
   def fits(self) -> bool:
@@ -57,7 +57,7 @@ def verdict(plan: Plan) -> str:
   if plan.fits:
     fits = f"Fits: {want:.1f} of {have:.1f} GiB a device."
   else:
-    most = max(plan.programs, key=lambda f: f.memory).name
+    most = max(plan.programs, key=lambda f: f.memory.total).name
     fits = (
       f"Does not fit: {most} wants {want:.1f} GiB a device, there are "
       f"{have:.1f}. What helps, in this order: {KNOBS}."
@@ -72,7 +72,8 @@ def verdict(plan: Plan) -> str:
 def numbers(plan: Plan) -> dict:
   """A plan for JSON: bytes on each device, seconds, operations."""
   of = lambda f, b: {
-    **{k: v for k, v in f._asdict().items() if k != "moved"},
+    **{k: v for k, v in f._asdict().items() if k not in ("moved", "memory")},
+    "bytes": f.memory._asdict(),
     "sent": {k: s._asdict() for k, s in f.moved.sent.items()},
     "read_by_products": f.moved.products,
     "bounds": b._asdict(),
@@ -104,10 +105,10 @@ def _memory(plan: Plan) -> list[dict]:
     {
       "program": f.name,
       "a step": f.times,
-      "arguments": f.arguments / GIB,
-      "outputs": f.outputs / GIB,
-      "temporaries": f.temporaries / GIB,
-      "GiB a device": f.memory / GIB,
+      "arguments": f.memory.arguments / GIB,
+      "outputs": f.memory.outputs / GIB,
+      "temporaries": f.memory.temporaries / GIB,
+      "GiB a device": f.memory.total / GIB,
       "compiled in (s)": f.seconds,
     }
     for f in plan.programs

@@ -206,8 +206,7 @@ def _check_rows(config: ConfigDict, programs: Programs) -> None:
         f"{devices} devices that rows are split over (data x fsdp of "
         "config.mesh)."
       )
-  shapes = programs.shapes()
-  sampled, trained = (len(x.mask) for x in (shapes.sampled, shapes.trained))
+  sampled, trained = programs.rows()
   parts = s.updates * s.slices * devices
   # A learner learns of all rows, in slices of the size of an update's.
   least = devices if programs.learn is None else parts
@@ -248,7 +247,9 @@ def _settings(
     aggregation=config.loss.aggregation,
     scale=config.loss.scale or None,
     rescore=r.old_logp == "score",
+    compare_every=r.mismatch_every,
     ema_decay=u.ema_decay,
     guard_window=config.guard.window,
     guard_sigmas=config.guard.sigmas,
+    guard_limit=config.guard.max_consecutive,
   )

@@ -19,7 +19,10 @@ TEMPORARY = os.EX_TEMPFAIL
 
 
 def run(
-  main: Callable[[], None], trains: bool = False, together: bool = False
+  main: Callable[..., None],
+  *names: str,
+  trains: bool = False,
+  together: bool = False,
 ) -> None:
   """Parses the flags and calls `main`.
 
@@ -27,7 +30,8 @@ def run(
   anything else that goes wrong keeps its traceback.
 
   Args:
-    main: the program.
+    main: the program; gets the arguments that are not flags.
+    *names: of these arguments; all must be there.
     trains: whether it looks at `preemption`. Then SIGTERM and Ctrl-C ask it to
       stop, which ends with exit status 0 if its last step is on disk, else
       with 75; so does a checkpoint that cannot be written.
@@ -37,13 +41,16 @@ def run(
   sys.stdout, sys.stderr = _Lasting(sys.stdout), _Lasting(sys.stderr)
 
   def guarded(argv: list[str]) -> None:
-    if len(argv) > 1:
-      _stop(f"unexpected arguments {argv[1:]}; write --flag=value.")
+    given = argv[1:]
+    if len(given) > len(names):
+      _stop(f"unexpected arguments {given[len(names) :]}; write --flag=value.")
+    if len(given) < len(names):
+      _stop(f"missing: {' '.join(names[len(given) :])}; --help tells more.")
     if not flags.FLAGS["verbosity"].present:
       logging.set_verbosity(logging.WARNING)  # Orbax is talkative.
     try:
       with preemption.listening() if trains else contextlib.nullcontext():
-        main()
+        main(*given)
       if together:
         processes.meet()  # One that ends earlier would be taken for lost.
     except ConfigError as error:

@@ -95,6 +95,8 @@ RULES: dict[str, Rule] = {
   "rollout.max_prompt": _whole(0),
   "rollout.max_response": _whole(0),
   "rollout.old_logp": _one_of("sampler", "score"),
+  "rollout.mismatch_every": _whole(0),
+  "rollout.max_bad_fraction": _number("[0, 1]"),
   "loss.clip_low": _number("[0, 1]"),
   "loss.clip_high": _number("[0, inf]"),
   "loss.aggregation": _one_of(*get_args(Aggregation)),

@@ -51,13 +51,19 @@ def accepts(
   window = state.norms.shape[0]
   known = jnp.minimum(state.remembered, window)
   used = jnp.arange(window) < known
-  count = jnp.maximum(known, 1)
-  mean = state.norms.sum() / count
-  square = jnp.where(used, (state.norms - mean) ** 2, 0.0).sum() / count
-  usual = jnp.maximum(mean + sigmas * jnp.sqrt(square), TIMES * mean)
-  spike = norm > usual
+  usual = mean(state)
+  square = jnp.where(used, (state.norms - usual) ** 2, 0.0).sum()
+  std = jnp.sqrt(square / jnp.maximum(known, 1))
+  most = jnp.maximum(usual + sigmas * std, TIMES * usual)
+  spike = norm > most
   warm = known >= max(2, window // 2)
   return jnp.isfinite(loss) & jnp.isfinite(norm) & ~(warm & spike)
+
+
+def mean(state: GuardState) -> Array:
+  """Mean of the remembered gradient norms, f32[]; 0 if there are none."""
+  known = jnp.minimum(state.remembered, state.norms.shape[0])
+  return state.norms.sum() / jnp.maximum(known, 1)
 
 
 def advance(state: GuardState, ok: Array, norm: Array) -> GuardState:
@@ -75,6 +81,21 @@ def advance(state: GuardState, ok: Array, norm: Array) -> GuardState:
     consecutive=jnp.where(usual, 0, state.consecutive + ~ok),
     refused=state.refused + ~ok,
   )
+
+
+def tripped(state: GuardState, limit: int) -> Array:
+  """Whether no update is taken any more, bool[].
+
+  Once `limit` in a row were refused the run stops after the step; until then
+  the state stays the one that the last of them met.
+  """
+  return state.consecutive >= limit
+
+
+def finite(tree: PyTree) -> Array:
+  """Whether every number of a tree is finite, bool[]."""
+  leaves = [jnp.isfinite(x).all() for x in jax.tree.leaves(tree)]
+  return jnp.stack(leaves).all() if leaves else jnp.bool(True)
 
 
 def select(ok: Array, new: PyTree, old: PyTree) -> PyTree:

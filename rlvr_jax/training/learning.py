@@ -33,14 +33,28 @@ def scores(method: LossTransform) -> tuple[Need, ...]:
   )
 
 
+def sound(batch: TokenBatch) -> Array:
+  """bool[B]: rows whose log-probs and statistics are finite where they count.
+
+  Rewards are not looked at: without labels they are NaN for a while.
+  """
+  one = lambda x: jnp.isfinite(x.reshape(*batch.mask.shape, -1)).all(axis=-1)
+  arrays = (batch.old_logp, batch.sample_logp, *batch.stats.values())
+  finite = jnp.stack([one(x) for x in arrays]).all(axis=0)
+  return (finite | ~batch.mask).all(axis=1)
+
+
 def graded(batch: TokenBatch, reward: Array, known: Array) -> TokenBatch:
-  """A rollout with its rewards; rows of unknown reward no longer count.
+  """A rollout with its rewards.
+
+  Rows of unknown reward and those that are not `sound` no longer count.
 
   Args:
     batch: as sampled.
     reward: f32[B].
     known: bool[B].
   """
+  known = known & sound(batch)
   return batch.replace(
     reward=reward,
     mask=batch.mask & known[:, None],

@@ -13,12 +13,21 @@ from ml_collections import ConfigDict
 
 from rlvr_jax import processes
 from rlvr_jax.training import config as config_lib
-from rlvr_jax.training import host, preemption, resume, warm_start
+from rlvr_jax.training import (
+  dump,
+  host,
+  memory,
+  mismatch,
+  preemption,
+  resume,
+  updates,
+  warm_start,
+)
 from rlvr_jax.training import metrics as metrics_lib
 from rlvr_jax.training.build import AnyRun, Run, build
 from rlvr_jax.training.checkpoint import Checkpoints, Facts, Parts
 from rlvr_jax.training.state import TrainState, parts
-from rlvr_jax.types import PyTree
+from rlvr_jax.types import Array, PyTree
 
 Line = dict[str, float]
 Steps = Callable[
@@ -40,7 +49,8 @@ def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
 
   Raises:
     ValueError: the configuration is wrong, all problems listed.
-    FloatingPointError: too many updates in a row were refused.
+    FloatingPointError: too many updates in a row were refused, or too many
+      responses of a step have numbers that are not finite.
     NotSaved: the last step, or three checkpoints in a row, are not on disk.
     Preempted: asked to stop.
     RuntimeError: too many rewards of a step are unknown.
@@ -49,11 +59,15 @@ def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
   config_lib.check(config, workdir)
   with config_lib.building():
     run = build(config)
-  return advance(run, workdir, _steps, history=True)
+  return advance(run, workdir, _steps, _inputs, history=True)
 
 
 def advance(
-  run: AnyRun, workdir: str | os.PathLike, steps: Steps, history: bool = False
+  run: AnyRun,
+  workdir: str | os.PathLike,
+  steps: Steps,
+  inputs: Callable[[AnyRun, TrainState], tuple[PyTree, ...]],
+  history: bool = False,
 ) -> TrainState:
   """Goes on from what a folder holds to the end of a run.
 
@@ -62,6 +76,7 @@ def advance(
     workdir: of the run.
     steps: (run, state, ref) to an iterator of the state, the numbers and the
       accuracies after every step that is left.
+    inputs: (run, state) to what `Programs.ahead` takes besides state and ref.
     history: whether accuracies are written.
 
   Returns:
@@ -71,6 +86,7 @@ def advance(
     ConfigError: the folder holds a run that began with other weights, or
       cannot be written, or none of its checkpoints is whole.
     FloatingPointError: too many updates in a row were refused.
+    MemoryError: a device has too little memory.
     NotSaved: the last step, or three checkpoints in a row, are not on disk.
     Preempted: asked to stop; what it names is on disk.
   """
@@ -81,29 +97,53 @@ def advance(
   _claim(workdir, config)
   params = warm_start.load_or_train(run, workdir)
   checkpoints = Checkpoints(workdir / "checkpoints", config.checkpoint.keep)
+  table: memory.Table = {}
   ref = run.programs.weights.frozen(params)
   state = begin = resume.start(run, params, ref, checkpoints)
   del params  # The state has its own; only the frozen ones stay.
   writers, histories = _writers(workdir, int(begin.step), history)
   try:
+    _compile(run, workdir, begin, ref, inputs, table)
     for state, line, accuracy in steps(run, begin, ref):
       step = int(state.step)
       for writer in writers:
         writer.write(step - 1, line)
       for each in histories:
         each.write(step - 1, accuracy)
-      _guard(run, line)
       if step % config.checkpoint.every == 0:
         checkpoints.save(*_contents(run, state))
     checkpoints.commit(*_contents(run, state))
   except preemption.Preempted:
     checkpoints.commit(*_contents(run, state))
     raise preemption.Preempted(int(state.step)) from None
+  except jax.errors.JaxRuntimeError as error:
+    memory.explain(error, table, config)
+    raise
+  except updates.Refused as refused:
+    raise FloatingPointError(
+      f"{refused} {dump.write(run, refused, workdir)} holds what was refused; "
+      "python -m experiments.replay with that folder shows where it broke. "
+      "The last checkpoint is untouched: lower "
+      "config.optimizer.learning_rate or raise config.guard.sigmas."
+    ) from None
   finally:
     checkpoints.close()
     for writer in writers + histories:
       writer.close()
   return state
+
+
+def _compile(run, workdir, state, ref, inputs, table) -> None:
+  """Compiles what a step takes, and tells how much memory that needs."""
+  if int(state.step) < run.config.steps:
+    for name, traced in run.programs.ahead(state, ref, *inputs(run, state)):
+      table |= memory.of({name: traced.lower().compile()})
+    memory.tell(table, workdir)
+
+
+def _inputs(run: Run, state: TrainState) -> tuple[Array, Array]:
+  """The prompts of the next step."""
+  return host.encoded(run, int(state.cursor))[1]
 
 
 def _check_shared(path: pathlib.Path, patience: float = 0) -> None:
@@ -172,14 +212,16 @@ def _writers(
   return metrics, [lines("accuracy.jsonl")] if history else []
 
 
-def _guard(run: AnyRun, line: Line) -> None:
-  limit = run.config.guard.max_consecutive
-  if line["guard/consecutive_max"] >= limit:
+def _check_rows(run: Run, line: Line, rows: int) -> None:
+  """Stops a run whose rollouts hold too much that nobody can learn from."""
+  share, most = line["guard/bad_fraction"], run.config.rollout.max_bad_fraction
+  if share > most:
     raise FloatingPointError(
-      f"{limit} updates in a row were refused (loss {line['loss/total']}, "
-      f"gradient norm {line['update/gradient_norm']}); the last checkpoint is "
-      "untouched. Lower config.optimizer.learning_rate or raise "
-      "config.guard.sigmas."
+      f"{round(share * rows)} of the {rows} responses of this step have "
+      "log-probs or statistics that are not finite; at most "
+      f"config.rollout.max_bad_fraction = {most} of them may be left out. The "
+      "weights are not finite any more, or the model overflows: go on from an "
+      "earlier checkpoint with a lower config.optimizer.learning_rate."
     )
 
 
@@ -189,6 +231,7 @@ def _steps(
   """Yields the state, the numbers and the accuracies after every step."""
   config = run.config
   first = int(state.step)
+  compare = mismatch.Comparison(run, first)
   name = config.label or config.chain[-1]
   bar = tqdm.trange(
     first,
@@ -199,7 +242,7 @@ def _steps(
     disable=not config.progress,
   )
   for number in bar:
-    state, line, accuracy = one_step(run, state, ref)
+    state, line, accuracy = one_step(run, state, ref, compare)
     if number == 0:
       line |= run.programs.cost()
     every = config.evaluation.every
@@ -235,7 +278,10 @@ class Watch:
 
 
 def one_step(
-  run: Run, state: TrainState, ref: PyTree | None
+  run: Run,
+  state: TrainState,
+  ref: PyTree | None,
+  compare: mismatch.Comparison | None = None,
 ) -> tuple[TrainState, Line, host.Accuracy]:
   """Sample, grade, learn if the chain has a learner, prepare, update.
 
@@ -243,18 +289,23 @@ def one_step(
     run: of `build`.
     state: consumed; do not use it afterwards.
     ref: of `Weights.frozen`.
+    compare: looks at the rollout before anything is learned from it.
 
   Returns:
     The next state, the numbers of the step and the accuracy of its problems.
 
   Raises:
+    FloatingPointError: too many responses have numbers that are not finite.
     Preempted: asked to stop; the state is whole.
+    Refused: too many updates in a row were refused.
     RuntimeError: too many rewards are unknown.
   """
   preemption.look()
-  programs, s, watch = run.programs, run.programs.settings, Watch()
+  programs, watch = run.programs, Watch()
   problems, prompts = host.encoded(run, int(state.cursor))
   batch = programs.sample(state, ref, *prompts)
+  if compare:
+    compare(state, ref, batch)
   texts = host.decode(run.task, batch)
   watch.lap("rollout")
   preemption.look()
@@ -271,14 +322,11 @@ def one_step(
   batch, method, measured = programs.prepare(state, batch, *outcome, notes)
   line |= {k: float(v) for k, v in jax.device_get(measured).items()}
   watch.lap("prepare")
+  _check_rows(run, line, len(asked))
   state = state.replace(method=method)
-  updates = []
-  for index in range(s.updates):
-    state, numbers = programs.update(state, ref, batch, index)
-    updates.append(numbers)
-  lines = [{k: float(v) for k, v in u.items()} for u in jax.device_get(updates)]
+  state, numbers = updates.make(programs, state, ref, batch)
   watch.lap("update")
-  line |= metrics_lib.mean_over_updates(lines) | watch.seconds
+  line |= numbers | watch.seconds
   line["rollout/tokens_per_second"] = (
     line["rollout/tokens"] / line["time/rollout_seconds"]
   )

@@ -2,17 +2,17 @@
 
 import functools
 import math
-from typing import NamedTuple
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from rlvr_jax import objective, rng
+from rlvr_jax import objective, rng, tasks
 from rlvr_jax.models import mesh as mesh_lib
 from rlvr_jax.models.transformer import Transformer
 from rlvr_jax.sampling import sampler
-from rlvr_jax.training import gradient, guard, learning, measures
+from rlvr_jax.training import gradient, guard, learning, measures, traces
 from rlvr_jax.training.plan import Plan, plan
 from rlvr_jax.training.settings import Settings
 from rlvr_jax.training.state import Learned, TrainState, layout
@@ -23,17 +23,6 @@ from rlvr_jax.types import Array, Clock, Need, PyTree, TokenBatch
 
 # Stat of a rescored batch: what the sampler itself said, f32[B, T] nats.
 SAMPLED = "sampled"
-
-
-class Shapes(NamedTuple):
-  """What the programs of a step are given, as ShapeDtypeStructs."""
-
-  state: TrainState
-  ref: PyTree | None
-  prompts: tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]
-  sampled: TokenBatch
-  edit: tuple[PyTree, ...]  # what `prepare` gets
-  trained: TokenBatch
 
 
 class Programs:
@@ -48,6 +37,7 @@ class Programs:
 
   Attributes:
     sample: (state, ref, prompts, prompt_mask) -> batch.
+    rescored: (state, ref, batch) -> f32[B, T], log-probs by a full pass, nats.
     prepare: (state, batch, reward, known, notes) -> batch, method state,
       metrics.
     weights: which parameters are trained and which are `ref`.
@@ -65,16 +55,26 @@ class Programs:
     self.settings, self.mesh = settings, mesh
     self.weights = Weights(model, learning.needs(method))
     rows = mesh_lib.by_row(mesh)
-    self.sample = jax.jit(self._sample, out_shardings=rows)
+    self.sample = self._jit(self._sample, out_shardings=rows)
+    self.rescored = self._jit(self._rescored, out_shardings=rows)
     whole = mesh_lib.whole(mesh)
-    self.prepare = jax.jit(self._prepare, out_shardings=(rows, whole, whole))
+    self.prepare = self._jit(self._prepare, out_shardings=(rows, whole, whole))
 
   @functools.cached_property
   def update(self):
     """(state, ref, batch, update index) -> (state, metrics); donates state."""
     shapes = jax.eval_shape(self.init_state, jax.random.key(0), None)
     where, whole = layout(shapes, self.mesh), mesh_lib.whole(self.mesh)
-    one = Update(
+    one = self.updating()
+
+    def update(state, ref, batch, index):
+      return one(state, ref, batch, index)
+
+    return self._jit(update, donate_argnums=0, out_shardings=(where, whole))
+
+  def updating(self) -> Update:
+    """What `update` compiles."""
+    return Update(
       self.method,
       self.tx,
       self.settings,
@@ -82,9 +82,6 @@ class Programs:
       self.plan.draws,
       mesh_lib.by_row(self.mesh),
     )
-    # jit takes the name of a function for its own.
-    update = lambda *args: one(*args)
-    return jax.jit(update, donate_argnums=0, out_shardings=(where, whole))
 
   @functools.cached_property
   def learn(self):
@@ -97,9 +94,50 @@ class Programs:
     shapes = jax.eval_shape(self.init_state, jax.random.key(0), None)
     where, whole = layout(shapes, self.mesh), mesh_lib.whole(self.mesh)
     one = self._learning()
-    learn = lambda *args: one(*args)
+
+    def learn(state, ref, batch, reward, known):
+      return one(state, ref, batch, reward, known)
+
     out = where, mesh_lib.by_row(self.mesh), whole
-    return jax.jit(learn, donate_argnums=0, out_shardings=out)
+    return self._jit(learn, donate_argnums=0, out_shardings=out)
+
+  def _jit(self, fn, **how):
+    """Compiled, once for every width that prompts are padded to."""
+    widths = tasks.prompt_widths(self.settings.prompt_width)
+    return jax.jit(traces.limited(fn, len(widths)), **how)
+
+  def ahead(
+    self, state: TrainState, ref: PyTree | None, *prompts: Array
+  ) -> Iterator[tuple[str, jax.stages.Traced]]:
+    """Traces the programs of a step before any of them runs.
+
+    Once these are compiled, calling them with the same shapes compiles nothing
+    again.
+
+    Args:
+      state: of the run; arrays or ShapeDtypeStructs with shardings, as are
+        the others.
+      ref: of `Weights.frozen`.
+      *prompts: i32[P, W] and bool[P, W], as `sample` takes them.
+
+    Yields:
+      Their names and traces, in the order of a step.
+    """
+    sample = self.sample.trace(state, ref, *prompts)
+    yield "rollout", sample
+    batch = sample.out_info
+    if self.settings.compare_every:
+      yield "scoring", self.rescored.trace(state, ref, batch)
+    outcome, notes = self._graded(batch)
+    if self.learn:
+      learn = self.learn.trace(state, ref, batch, *outcome)
+      yield "learn", learn
+      state, batch, _ = learn.out_info
+    prepare = self.prepare.trace(state, batch, *outcome, notes)
+    yield "prepare", prepare
+    batch, method, _ = prepare.out_info
+    state = state.replace(method=method)
+    yield "update", self.update.trace(state, ref, batch, 0)
 
   @functools.cached_property
   def plan(self) -> Plan:
@@ -116,27 +154,29 @@ class Programs:
     """What the host must write on every rollout."""
     return tuple(need for need in self.method.needs if need.is_note)
 
-  def shapes(self) -> Shapes:
-    """What a step passes from program to program, by abstract evaluation."""
+  def rows(self) -> tuple[int, int]:
+    """Rows a step samples and rows it trains on, by abstract evaluation."""
     params = jax.eval_shape(self.model.init, jax.random.key(0))
     ref = self.weights.frozen(params)
     state = jax.eval_shape(self.init_state, jax.random.key(0), None)
-    prompts = self._prompts()
-    sampled = batch = jax.eval_shape(self._sample, state, ref, *prompts)
-    rows = batch.mask.shape[0]
-    row = lambda kind: jax.ShapeDtypeStruct((rows,), kind)
-    shapes = {"row": (rows,), "token": batch.mask.shape}
+    batch = jax.eval_shape(self._sample, state, ref, *self.prompts())
+    sampled = batch.mask.shape[0]
+    outcome, notes = self._graded(batch)
+    if self.method.learner is not None:
+      learn = lambda *args: self._learning()(*args)
+      state, batch, _ = jax.eval_shape(learn, state, ref, batch, *outcome)
+    edited, _, _ = jax.eval_shape(self._prepare, state, batch, *outcome, notes)
+    return sampled, edited.mask.shape[0]
+
+  def _graded(self, batch: TokenBatch):
+    """Shapes of what the host tells of a rollout: (reward, known), notes."""
+    shapes = {"row": batch.mask.shape[:1], "token": batch.mask.shape}
+    row = lambda kind: jax.ShapeDtypeStruct(shapes["row"], kind)
     notes = {
       n.key: jax.ShapeDtypeStruct(shapes[n.stat.shape], jnp.int32)
       for n in self.notes
     }
-    outcome = row(jnp.float32), row(jnp.bool)
-    if self.method.learner is not None:
-      learn = lambda *args: self._learning()(*args)
-      state, batch, _ = jax.eval_shape(learn, state, ref, batch, *outcome)
-    edit = (state, batch, *outcome, notes)
-    trained, _, _ = jax.eval_shape(self._prepare, *edit)
-    return Shapes(state, ref, prompts, sampled, edit, trained)
+    return (row(jnp.float32), row(jnp.bool)), notes
 
   def init_state(self, key: Array, params: PyTree | None) -> TrainState:
     """The state before the first step.
@@ -164,9 +204,10 @@ class Programs:
     """Shapes of a rollout's main draw, for states that must know them."""
     params = jax.eval_shape(self.model.init, jax.random.key(0))
     main = lambda p, t, m, k: self._rollout(p, t, m, (self.settings.main,), k)
-    return jax.eval_shape(main, params, *self._prompts(), jax.random.key(0))
+    return jax.eval_shape(main, params, *self.prompts(), jax.random.key(0))
 
-  def _prompts(self) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
+  def prompts(self) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
+    """Shapes of the widest prompts."""
     shape = (self.settings.prompts, self.settings.prompt_width)
     of = lambda kind: jax.ShapeDtypeStruct(shape, kind)
     return of(jnp.int32), of(jnp.bool)
@@ -224,17 +265,31 @@ class Programs:
       known = {}
     missing = tuple(n for n in dict.fromkeys(wanted) if n.key not in known)
     if missing:
-      known |= gradient.score(
-        missing,
-        self.weights.sets(state, ref),
-        batch.replace(stats={}),
-        model=self.weights.model(ref),
-        slices=self._slices(batch),
-        chunk=s.chunk,
-      )
+      known |= self.scored(missing, state, ref, batch)
     if s.rescore:
       known[SAMPLED] = batch.old_logp
     return batch.replace(old_logp=known[sampler.OLD_LOGP.key], stats=known)
+
+  def scored(
+    self,
+    needs: tuple[Need, ...],
+    state: TrainState,
+    ref: PyTree | None,
+    batch: TokenBatch,
+  ) -> dict[str, Array]:
+    """Statistics of a rollout by a full pass, by Need.key."""
+    return gradient.score(
+      needs,
+      self.weights.sets(state, ref),
+      batch.replace(stats={}),
+      model=self.weights.model(ref),
+      slices=self._slices(batch),
+      chunk=self.settings.chunk,
+    )
+
+  def _rescored(self, state, ref, batch) -> Array:
+    found = self.scored((sampler.OLD_LOGP,), state, ref, batch)
+    return jnp.where(batch.mask, found[sampler.OLD_LOGP.key], 0)
 
   def _slices(self, batch) -> int:
     """Into how many slices a rollout is cut: no larger than an update's."""
@@ -243,9 +298,11 @@ class Programs:
 
   def _prepare(self, state, batch, reward, known, notes):
     """Puts rewards in, measures, and lets the methods edit the rollout."""
+    bad = jnp.mean(~learning.sound(batch), dtype=jnp.float32)
     batch = learning.graded(batch, reward, known).replace(notes=notes)
     entropy = batch.stats[sampler.ENTROPY.key]
     measured = measures.rollout(batch, entropy, self.settings.ends)
+    measured["guard/bad_fraction"] = bad
     if self.settings.rescore:
       sampled = batch.stats[SAMPLED]
       measured |= measures.mismatch(batch.old_logp, sampled, batch.mask)

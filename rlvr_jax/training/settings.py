@@ -23,6 +23,8 @@ class Settings(NamedTuple):
   aggregation: objective.Aggregation
   scale: float | None
   rescore: bool  # old log-probs from a full pass, not from the sampler
+  compare_every: int  # steps between looks at the mismatch; 0: never
   ema_decay: float
   guard_window: int
   guard_sigmas: float
+  guard_limit: int  # refused updates in a row after which none is taken

@@ -21,8 +21,7 @@ from rlvr_jax.sampling import sampler
 from rlvr_jax.tasks import demonstrations, order, packing
 from rlvr_jax.training import build as build_lib
 from rlvr_jax.training import config as config_lib
-from rlvr_jax.training import loop, preemption, relations
-from rlvr_jax.training import metrics as metrics_lib
+from rlvr_jax.training import loop, preemption, relations, updates
 from rlvr_jax.training.loop import Line
 from rlvr_jax.training.settings import Settings
 from rlvr_jax.training.sft_programs import Rows, SupervisedPrograms
@@ -110,9 +109,11 @@ def _settings(config: ConfigDict, ends: sampler.Ends) -> Settings:
     aggregation=config.loss.aggregation,
     scale=config.loss.scale or None,
     rescore=True,  # Nobody sampled: there is no sampler to compare with.
+    compare_every=0,
     ema_decay=u.ema_decay,
     guard_window=config.guard.window,
     guard_sigmas=config.guard.sigmas,
+    guard_limit=config.guard.max_consecutive,
   )
 
 
@@ -136,7 +137,12 @@ def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
   config_lib.check(config, workdir)
   with config_lib.building():
     run = build(config)
-  return loop.advance(run, workdir, _steps)
+  return loop.advance(run, workdir, _steps, _inputs)
+
+
+def _inputs(run: SupervisedRun, state: TrainState) -> tuple[Rows]:
+  """The rows of the next step."""
+  return (_rows(run, run.train, places(run, int(state.cursor))),)
 
 
 def _steps(
@@ -185,18 +191,14 @@ def one_step(
   preemption.look()
   programs, s, watch = run.programs, run.programs.settings, loop.Watch()
   cursor = int(state.cursor)
-  rows = _rows(run, run.train, places(run, cursor))
+  (rows,) = _inputs(run, state)
   batch, method, measured = programs.prepare(state, ref, rows)
   line = {k: float(v) for k, v in jax.device_get(measured).items()}
   watch.lap("prepare")
   state = state.replace(method=method)
-  updates = []
-  for index in range(s.updates):
-    state, numbers = programs.update(state, ref, batch, index)
-    updates.append(numbers)
-  lines = [{k: float(v) for k, v in u.items()} for u in jax.device_get(updates)]
+  state, numbers = updates.make(programs, state, ref, batch)
   watch.lap("update")
-  line |= metrics_lib.mean_over_updates(lines) | watch.seconds
+  line |= numbers | watch.seconds
   line["data/epoch"] = (cursor + s.prompts) / len(run.train)
   seconds = line["time/step_seconds"]
   line["data/tokens_per_second"] = line["data/tokens"] / seconds

@@ -1,5 +1,7 @@
 """The compiled programs of supervised training: prepare, update, measure."""
 
+from collections.abc import Iterator
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -8,7 +10,6 @@ from rlvr_jax import objective, reduce, stats, transform
 from rlvr_jax.models import mesh as mesh_lib
 from rlvr_jax.models.transformer import Transformer
 from rlvr_jax.objective import Metrics
-from rlvr_jax.training import gradient
 from rlvr_jax.training.programs import Programs
 from rlvr_jax.training.settings import Settings
 from rlvr_jax.training.state import TrainState
@@ -72,8 +73,18 @@ class SupervisedPrograms(Programs):
     super().__init__(model, watched, tx, settings, mesh)
     rows, whole = mesh_lib.by_row(mesh), mesh_lib.whole(mesh)
     of_rows = (rows, whole, whole)
-    self.prepare = jax.jit(self._demonstrate, out_shardings=of_rows)
-    self.measure = jax.jit(self._measure, out_shardings=whole)
+    self.prepare = self._jit(self._demonstrate, out_shardings=of_rows)
+    self.measure = self._jit(self._measure, out_shardings=whole)
+
+  def ahead(
+    self, state: TrainState, ref: PyTree | None, rows: Rows
+  ) -> Iterator[tuple[str, jax.stages.Traced]]:
+    """As `Programs.ahead`, of demonstrations."""
+    prepare = self.prepare.trace(state, ref, rows)
+    yield "prepare", prepare
+    batch, method, _ = prepare.out_info
+    state = state.replace(method=method)
+    yield "update", self.update.trace(state, ref, batch, 0)
 
   def example(self) -> TokenBatch:
     """Shapes of a batch, for states that must know them."""
@@ -96,7 +107,7 @@ class SupervisedPrograms(Programs):
     batch = token_batch(rows)
     needs = tuple(n for n in self.method.needs if n.when == "rollout")
     if needs:
-      batch = batch.replace(stats=self._scored(needs, state, ref, batch))
+      batch = batch.replace(stats=self.scored(needs, state, ref, batch))
     measured = {
       "data/answer_tokens": batch.mask.sum().astype(jnp.float32),
       "data/tokens": (batch.segment >= 0).sum().astype(jnp.float32),
@@ -107,21 +118,11 @@ class SupervisedPrograms(Programs):
     batch, method = edit(batch, state.method, clock)
     return batch.replace(metrics={}), method, measured | batch.metrics
 
-  def _scored(self, needs, state, ref, batch) -> dict[str, Array]:
-    return gradient.score(
-      needs,
-      self.weights.sets(state, ref),
-      batch,
-      model=self.weights.model(ref),
-      slices=self.settings.slices,
-      chunk=self.settings.chunk,
-    )
-
   def _measure(
     self, state: TrainState, ref: PyTree | None, rows: Rows
   ) -> dict[str, Array]:
     batch = token_batch(rows)
-    found = self._scored((stats.LOGP, ENTROPY), state, ref, batch)
+    found = self.scored((stats.LOGP, ENTROPY), state, ref, batch)
     total = lambda x: jnp.where(batch.mask, x, 0).sum()
     return {
       "cross_entropy": total(-found[stats.LOGP.key]),

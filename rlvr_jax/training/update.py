@@ -34,12 +34,12 @@ class Update(NamedTuple):
     index: Array,
   ) -> tuple[TrainState, Metrics]:
     """Makes update `index` of the step on its rows of the rollout."""
-    key = jax.random.wrap_key_data(state.key)
-    clock = Clock(state.step, index, key)
-    batch = minibatch.take(batch, clock, self.settings.updates, self.rows)
-    (loss, (method, metrics)), grads = self._gradient(state, ref, batch, clock)
+    output = self.differentiate(state, ref, batch, index)
+    (loss, (method, metrics)), grads = output
     norm = optax.global_norm(grads)
     ok = guard.accepts(state.guard, loss, norm, self.settings.guard_sigmas)
+    ok &= guard.finite(method)
+    ok &= ~guard.tripped(state.guard, self.settings.guard_limit)
     state = self._stepped(state, grads, method, ok)
     state = self._counted(state, ok, norm, index)
     return state, metrics | {
@@ -49,7 +49,16 @@ class Update(NamedTuple):
       "guard/consecutive_max": state.guard.consecutive.astype(jnp.float32),
     }
 
-  def _gradient(self, state, ref, batch, clock) -> gradient.Output:
+  def differentiate(
+    self,
+    state: TrainState,
+    ref: PyTree | None,
+    batch: TokenBatch,
+    index: Array,
+  ) -> gradient.Output:
+    """The loss of update `index` of the step, and its gradient."""
+    clock = Clock(state.step, index, jax.random.wrap_key_data(state.key))
+    batch = minibatch.take(batch, clock, self.settings.updates, self.rows)
     needs = tuple(n for n in self.method.needs if n.when == "update")
     return gradient.loss_and_gradient(
       self._loss(),

@@ -1,0 +1,68 @@
+"""The updates of a step, and what stops a run when too many are refused."""
+
+import jax
+
+from rlvr_jax.training.metrics import mean_over_updates
+from rlvr_jax.training.programs import Programs
+from rlvr_jax.training.state import TrainState
+from rlvr_jax.types import PyTree, TokenBatch
+
+
+class Refused(FloatingPointError):
+  """So many updates in a row were refused that no more are made.
+
+  Attributes:
+    state: before the last of them, but for the counters of the guard.
+    ref: of `Weights.frozen`.
+    batch: the prepared rollout.
+    update: which update of the step was the last one.
+    metrics: of that update.
+  """
+
+  def __init__(
+    self,
+    state: TrainState,
+    ref: PyTree | None,
+    batch: TokenBatch,
+    update: int,
+    metrics: dict[str, float],
+  ):
+    self.state, self.ref, self.batch = state, ref, batch
+    self.update, self.metrics = update, metrics
+    super().__init__(
+      f"{metrics['guard/consecutive_max']:.0f} updates in a row were refused, "
+      f"the last in step {int(state.step)} (loss {metrics['loss/total']}, "
+      f"gradient norm {metrics['update/gradient_norm']})."
+    )
+
+
+def make(
+  programs: Programs, state: TrainState, ref: PyTree | None, batch: TokenBatch
+) -> tuple[TrainState, dict[str, float]]:
+  """Makes the updates of a step on its prepared rollout.
+
+  Args:
+    programs: of the run.
+    state: consumed; do not use it afterwards.
+    ref: of `Weights.frozen`.
+    batch: of `Programs.prepare`.
+
+  Returns:
+    The next state, and one number per metric.
+
+  Raises:
+    Refused: as many in a row as the settings allow were refused.
+  """
+  s, found = programs.settings, []
+  for index in range(s.updates):
+    state, numbers = programs.update(state, ref, batch, index)
+    found.append(numbers)
+  lines = [{k: float(v) for k, v in u.items()} for u in jax.device_get(found)]
+  for index, line in enumerate(lines):
+    if line["guard/consecutive_max"] >= s.guard_limit:
+      # The guard took none of those after it, so the state is still the one.
+      before = state.replace(
+        step=state.step - 1, cursor=state.cursor - s.prompts
+      )
+      raise Refused(before, ref, batch, index, line)
+  return state, mean_over_updates(lines)
