@@ -21,11 +21,12 @@ from rlvr_jax.sampling import sampler
 from rlvr_jax.tasks import demonstrations, order, packing
 from rlvr_jax.training import build as build_lib
 from rlvr_jax.training import config as config_lib
-from rlvr_jax.training import loop, preemption, relations, updates
-from rlvr_jax.training.loop import Line
+from rlvr_jax.training import preemption, relations, updates
+from rlvr_jax.training.advance import Line, advance
 from rlvr_jax.training.settings import Settings
 from rlvr_jax.training.sft_programs import Rows, SupervisedPrograms
 from rlvr_jax.training.state import TrainState
+from rlvr_jax.training.watch import Watch
 from rlvr_jax.types import Draw, PyTree
 
 
@@ -137,7 +138,7 @@ def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
   config_lib.check(config, workdir)
   with config_lib.building():
     run = build(config)
-  return loop.advance(run, workdir, _steps, _inputs)
+  return advance(run, workdir, _steps, _inputs)
 
 
 def _inputs(run: SupervisedRun, state: TrainState) -> tuple[Rows]:
@@ -189,7 +190,7 @@ def one_step(
     Preempted: asked to stop; the state is whole.
   """
   preemption.look()
-  programs, s, watch = run.programs, run.programs.settings, loop.Watch()
+  programs, s, watch = run.programs, run.programs.settings, Watch()
   cursor = int(state.cursor)
   (rows,) = _inputs(run, state)
   batch, method, measured = programs.prepare(state, ref, rows)

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import pytest
 from ml_collections import ConfigDict
 
-from rlvr_jax.training import digest, loop
+from rlvr_jax.training import digest
+from rlvr_jax.training.advance import advance
 from rlvr_jax.training.checkpoint import Checkpoints, NotSaved
 from rlvr_jax.training.config import ConfigError
 
@@ -118,7 +119,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_anything_is_computed(
   run = types.SimpleNamespace(config=config)  # Whoever computes will miss more.
   for folder in not_writable(tmp_path):
     with pytest.raises(ConfigError) as caught:
-      loop.advance(run, folder, None)
+      advance(run, folder, None, None)
     told = str(caught.value)
     assert f"--workdir={folder} cannot be written to" in told
     assert "[Errno" in told and "give a folder that can" in told
