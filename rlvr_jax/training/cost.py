@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 from rlvr_jax.training.build import build
 from rlvr_jax.training.host import annotate, encoded
-from rlvr_jax.training.state import TrainState
+from rlvr_jax.training.state import TrainState, layout
 from rlvr_jax.types import TokenBatch
 
 
@@ -38,7 +38,9 @@ class Bench:
     init = run.programs.init_state
     params = run.programs.model.init(run.key)
     self.ref = run.programs.weights.frozen(params)
-    self.state: TrainState = jax.jit(init)(run.key, params)
+    where = layout(jax.eval_shape(init, run.key, params), run.mesh)
+    begin = jax.jit(init, out_shardings=where)
+    self.state: TrainState = begin(run.key, params)
     self.batch = self._prepared()
     self.seconds()  # compiles
 

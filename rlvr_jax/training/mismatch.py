@@ -123,7 +123,8 @@ def cause(
     name: float(_gap(*arrays)[0])
     for name, arrays in _hypotheses(programs, state, ref, batch)
   }
-  name = min(left, key=left.get)
+  # Of several that leave nothing but rounding the first, which says the most.
+  name = min(left, key=lambda name: round(left[name] / gap, 2) if gap else 0)
   if gap > 0 and left[name] <= EXPLAINED * gap:
     return f"Likely cause: {name}."
   return (

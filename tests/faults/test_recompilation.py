@@ -10,7 +10,7 @@ from poison import Poison, poisoned
 from rlvr_jax.models.mesh import make_mesh, whole
 from rlvr_jax.training import traces
 from rlvr_jax.training.checkpoint import Checkpoints
-from rlvr_jax.training.state import layout, like
+from rlvr_jax.training.state import TrainState, layout, like, parts
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -20,12 +20,12 @@ PROGRAMS = ("sample", "rescored", "prepare", "update")
 def restored(p, state, folder):
   """The state after a trip to disk, as a run that goes on reads it."""
   checkpoints = Checkpoints(folder)
-  checkpoints.save(int(state.step), state)
+  checkpoints.commit(int(state.step), parts(state))
   shapes = jax.eval_shape(p.init_state, jax.random.key(0), None)
   where = like(shapes, layout(shapes, p.mesh))
-  found = checkpoints.restore(int(state.step), where)
+  found = checkpoints.restore(int(state.step), parts(where))
   checkpoints.close()
-  return found
+  return TrainState(**found["run"], **found["chain"])
 
 
 def test_ten_steps_of_all_kinds_are_one_trace_of_every_program(
