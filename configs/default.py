@@ -131,6 +131,10 @@ def get_config(arg: str | None = None) -> ConfigDict:
   c.train = dict(
     updates=4,  # optimizer steps (minibatches) per rollout
     slices=1,  # row slices the model runs in; changes memory, not results
+    # Of slices of rows of about one length, which run at the least of so many
+    # widths; with 1 all have that of the longest response there may be. More
+    # than 1 takes several slices, and longer to compile; changes no result.
+    widths=1,
     chunk=4096,  # tokens swept at once, see docs/kernel.md; likewise
     ema_decay=0.0,  # of the slow copy that some methods ask for
   )

@@ -4,7 +4,7 @@ python -m experiments.plan --topology=v5p:4x4x4 \
     --config=configs/qwen2_5_math_7b_dapo.py
 
 Compiles the programs of a step ahead of time from shapes alone: no weights, no
-data, no devices. With libtpu installed (pip install libtpu) the TPU's own
+data, no devices. With libtpu installed (pip install -e '.[tpu]') the TPU's own
 compiler is asked, else XLA's for CPU stands in. See docs/scaling.md.
 """
 

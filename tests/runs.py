@@ -105,6 +105,7 @@ def programs(
     main=Draw("main", 4),
     updates=2,
     slices=1,
+    widths=1,
     chunk=4096,
     clip=(0.2, 0.2),
     aggregation="token-mean",

@@ -242,6 +242,7 @@ def _settings(
     main=main,
     updates=u.updates,
     slices=u.slices,
+    widths=u.widths,
     chunk=u.chunk,
     clip=(config.loss.clip_low, config.loss.clip_high),
     aggregation=config.loss.aggregation,

@@ -103,6 +103,7 @@ RULES: dict[str, Rule] = {
   "loss.scale": _number("[0, inf)"),
   "train.updates": _whole(1),
   "train.slices": _whole(1),
+  "train.widths": _whole(1),
   "train.chunk": _whole(1),
   "train.ema_decay": _number("[0, 1)"),
   "optimizer.learning_rate": _number("[0, inf)"),
@@ -158,6 +159,7 @@ SUPERVISED = _DATA | {
   for name, rule in RULES.items()
   if name in _SHARED or name.partition(".")[0] in _SHARED
 }
+del SUPERVISED["train.widths"]  # Packed rows are full.
 _WHOLE = ("task.options", "data.columns")
 
 

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from rlvr_jax import stats
 from rlvr_jax.objective import LossFn, Metrics
+from rlvr_jax.training import ragged
 from rlvr_jax.types import Array, Clock, Need, PyTree, TokenBatch
 
 Output = tuple[tuple[Array, tuple[PyTree, Metrics]], PyTree]
@@ -43,13 +44,26 @@ def score(
   model: stats.Model,
   slices: int = 1,
   chunk: int = 4096,
+  widths: int = 1,
 ) -> dict[str, Array]:
-  """`stats.score`, one slice of rows after the other; no gradient."""
-  one = lambda rows: stats.score(needs, params, rows, model=model, chunk=chunk)
+  """`stats.score`, one slice of rows after the other; no gradient.
+
+  With several `widths`, see `ragged`, statistics are 0 behind the last counted
+  token of a row.
+  """
+  length = batch.mask.shape[1]
   batch = batch.replace(metrics={})
+
+  def one(rows, _=None):
+    found = stats.score(needs, params, rows, model=model, chunk=chunk)
+    return ragged.widened(found, length)
+
   if slices == 1:
     return one(batch)
-  return join(jax.lax.map(one, cut(batch, slices)))
+  place = _places(batch, slices, widths)
+  each = lambda rows: ragged.at_width(one, rows, (), widths)
+  found = join(jax.lax.map(each, cut(_taken(batch, place), slices)))
+  return _taken(found, None if place is None else jnp.argsort(place))
 
 
 def loss_and_gradient(
@@ -64,6 +78,7 @@ def loss_and_gradient(
   slices: int = 1,
   chunk: int = 4096,
   by: str = "policy",
+  widths: int = 1,
 ) -> Output:
   """The loss and its gradient by one set of parameters.
 
@@ -78,6 +93,7 @@ def loss_and_gradient(
     slices: row slices the model runs in; divides B.
     chunk: tokens whose logits exist at the same time.
     by: name of the parameters that the gradient is taken by.
+    widths: that slices may run at, see `ragged`.
 
   Returns:
     ((loss, (method state, metrics)), gradient in float32).
@@ -96,15 +112,29 @@ def loss_and_gradient(
     output, gradient = jax.value_and_grad(run, has_aux=True)(params[by])
     return output, jax.tree.map(lambda x: x.astype(jnp.float32), gradient)
 
-  found = score(needs, params, batch, slices=slices, **sized)
+  found = score(needs, params, batch, slices=slices, widths=widths, **sized)
   output, pulled = jax.value_and_grad(finish, has_aux=True)(found)
 
-  def add(total, piece):
-    rows, cotangent = piece
+  def pull(rows, cotangent):
     _, back = jax.vjp(lambda p: statistics(p, rows), params[by])
-    return jax.tree.map(jnp.add, total, back(cotangent)[0]), None
+    return back(cotangent)[0]
+
+  def add(total, piece):
+    part = ragged.at_width(pull, *piece, widths)
+    return jax.tree.map(jnp.add, total, part), None
 
   # float32 also for parameters kept in bfloat16: a sum of many small parts.
   zeros = jax.tree.map(lambda x: jnp.zeros(x.shape), params[by])
-  gradient, _ = jax.lax.scan(add, zeros, cut((batch, pulled), slices))
+  place = _places(batch, slices, widths)
+  pieces = cut(_taken((batch, pulled), place), slices)
+  gradient, _ = jax.lax.scan(add, zeros, pieces)
   return output, gradient
+
+
+def _places(batch: TokenBatch, slices: int, widths: int) -> Array | None:
+  """The order of rows; None for the one they have."""
+  return None if widths == 1 else ragged.order(batch.mask, slices)
+
+
+def _taken(tree: PyTree, place: Array | None) -> PyTree:
+  return tree if place is None else jax.tree.map(lambda x: x[place], tree)

@@ -134,6 +134,7 @@ class Learning(NamedTuple):
       Clock(state.step, 0, jax.random.wrap_key_data(state.key)),
       model=self.weights.model(ref),
       slices=slices(self.settings),
+      widths=self.settings.widths,
       chunk=self.settings.chunk,
       by=REWARD,
     )
@@ -145,6 +146,7 @@ class Learning(NamedTuple):
       batch.replace(stats={}),
       model=self.weights.model(ref),
       slices=slices(self.settings),
+      widths=self.settings.widths,
       chunk=self.settings.chunk,
     )
 

@@ -284,6 +284,7 @@ class Programs:
       batch.replace(stats={}),
       model=self.weights.model(ref),
       slices=self._slices(batch),
+      widths=self.settings.widths,
       chunk=self.settings.chunk,
     )
 

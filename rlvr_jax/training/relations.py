@@ -246,6 +246,15 @@ def _packed_rows(rows, updates, slices):
     )
 
 
+@_reads("train.slices", "train.widths")
+def _widths(slices, widths):
+  if widths > 1 and slices == 1:
+    yield (
+      f"config.train.widths = {widths}, but a single slice is as wide as its "
+      "longest row; set config.train.slices > 1, or widths = 1."
+    )
+
+
 @_reads("mesh.data", "mesh.fsdp", "mesh.tensor")
 def _mesh(data, fsdp, tensor):
   try:

@@ -18,6 +18,7 @@ class Settings(NamedTuple):
   main: Draw
   updates: int  # minibatches per rollout
   slices: int
+  widths: int  # that slices may run at
   chunk: int  # tokens whose logits exist at the same time
   clip: tuple[float, float]
   aggregation: objective.Aggregation

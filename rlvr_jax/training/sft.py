@@ -105,6 +105,7 @@ def _settings(config: ConfigDict, ends: sampler.Ends) -> Settings:
     main=Draw("main", 1),
     updates=u.updates,
     slices=u.slices,
+    widths=1,  # Packed rows are full.
     chunk=u.chunk,
     clip=(0.2, 0.2),
     aggregation=config.loss.aggregation,

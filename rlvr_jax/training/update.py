@@ -70,6 +70,7 @@ class Update(NamedTuple):
       model=self.weights.model(ref),
       slices=self.settings.slices,
       chunk=self.settings.chunk,
+      widths=self.settings.widths,
     )
 
   def _loss(self) -> objective.LossFn:
