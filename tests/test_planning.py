@@ -65,6 +65,59 @@ def test_a_loop_that_ends_by_itself_runs_as_often_as_it_is_said():
   assert hlo.moved(text, 7).products == 7 * 3 * 8 * 8 * 4
 
 
+# How compilers write who takes part: eight devices in each.
+@pytest.mark.parametrize(
+  "groups",
+  [
+    "{{0,1,2,3,4,5,6,7},{8,9,10,11,12,13,14,15}}",
+    "[2,8]<=[16]",
+    "mesh['axis_0'=8,'axis_1'=2] {'axis_0'}",
+    "mesh['axis_0'=4,'axis_1'=2,'axis_2'=2] {'axis_0','axis_1'}",
+    "mesh['axis_0'=8,'axis_1'=2], device_ids=([2,8]T(1,0)) {'axis_0'}",
+  ],
+)
+def test_a_collective_sends_what_its_group_passes_on(groups):
+  text = """
+ENTRY %main (x: bf16[16]) -> bf16[128] {
+  %x = bf16[16]{0:T(128)(2,1)} parameter(0)
+  ROOT %y = bf16[128]{0:T(128)(2,1)} all-gather(%x), replica_groups=GROUPS, dim
+}
+"""
+  sent = hlo.moved(text.replace("GROUPS", groups), 1).sent["all-gather"]
+  assert sent == (1, 128 * 2 * 7 / 8)
+  with pytest.raises(ValueError, match="who takes part"):
+    hlo.moved(text.replace("replica_groups=GROUPS", "channel_id=1"), 1)
+
+
+@pytest.mark.parametrize(
+  "more, times", [("", 4), ("  %z = pred[] and(%p, %p)", 9)]
+)
+def test_a_loop_that_counts_to_a_number_runs_so_often(more, times):
+  """Compilers for TPU say no more than the condition."""
+  text = f"""
+%end (s: (s32[], f32[8,8])) -> pred[] {{
+  %s = (s32[], f32[8,8]) parameter(0)
+  %n = s32[] get-tuple-element(%s), index=0
+  %c = s32[] constant(4)
+{more}
+  ROOT %p = pred[] compare(%n, %c), direction=LT
+}}
+
+%body (s: (s32[], f32[8,8])) -> (s32[], f32[8,8]) {{
+  %s.1 = (s32[], f32[8,8]) parameter(0)
+  %x = f32[8,8] get-tuple-element(%s.1), index=1
+  %y = f32[8,8] dot(%x, %x), lhs_contracting_dims={{1}}
+  ROOT %t = (s32[], f32[8,8]) tuple(%x, %y)
+}}
+
+ENTRY %main (s: (s32[], f32[8,8])) -> (s32[], f32[8,8]) {{
+  %s.2 = (s32[], f32[8,8]) parameter(0)
+  ROOT %w = (s32[], f32[8,8]) while(%s.2), condition=%end, body=%body
+}}
+"""
+  assert hlo.moved(text, 9).products == times * 3 * 8 * 8 * 4
+
+
 @pytest.fixture(scope="module")
 def update():
   p = runs.programs("grpo", devices=4, shape=dict(data=2, fsdp=2))

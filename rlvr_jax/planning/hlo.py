@@ -16,7 +16,8 @@ COLLECTIVES = (
   "all-to-all",
   "collective-permute",
 )
-_PRODUCTS = ("dot", "convolution", "custom-call")
+_PRODUCTS = ("dot", "convolution")
+_KERNEL = 'custom_call_target="tpu_custom_call"'
 _BITS = re.compile(r"(?:pred|[a-z]+?(\d+)\w*)\[([\d,]*)\]")
 _HEAD = re.compile(r"^(?:ENTRY )?%([\w.\-]+) .*\{$")
 _LINE = re.compile(
@@ -28,7 +29,7 @@ _CALLS = re.compile(
 )
 _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
 _GROUPS = re.compile(r"replica_groups=(?:\{\{([\d,]+)\}|\[(\d+),(\d+)\])")
-_MESH = re.compile(r"replica_groups=mesh\[([^\]]*)\] \{([^}]*)\}")
+_MESH = re.compile(r"replica_groups=mesh\[([^\]]*)\].*? \{('[^}]*)\}")
 
 
 class Operation(NamedTuple):
@@ -38,6 +39,7 @@ class Operation(NamedTuple):
   shape: str
   kind: str
   operands: tuple[str, ...]
+  given: str  # what stands in its brackets
   rest: str  # attributes
 
 
@@ -73,7 +75,7 @@ def moved(text: str, trips: int) -> Moved:
         old = sent.get(kind, Sent(0, 0.0))
         more = times * _sent(kind, operation)
         sent[kind] = Sent(old.count + times, old.bytes + more)
-      elif kind in _PRODUCTS:
+      elif kind in _PRODUCTS or _KERNEL in operation.rest:
         named = [shapes.get(operand, "") for operand in operation.operands]
         products += times * sum(map(_bytes, [operation.shape, *named]))
   return Moved(sent, products)
@@ -90,7 +92,8 @@ def _computations(text: str) -> tuple[dict[str, list[Operation]], str]:
         entry = head[1]
     elif match := _LINE.match(re.sub(r"/\*.*?\*/", "", line)):
       operands = tuple(re.findall(r"%([\w.\-]+)", match[4]))
-      lines.append(Operation(*match.groups()[:3], operands, match[5] or ""))
+      name, shape, kind, given, rest = match.groups("")
+      lines.append(Operation(name, shape, kind, operands, given, rest))
   return found, entry
 
 
@@ -101,17 +104,43 @@ def _runs(bodies: dict, entry: str, trips: int) -> dict[str, int]:
   def run(name, count):
     times[name] += count
     for operation in bodies[name]:
-      known = _TRIPS.search(operation.rest)
       again = 1
       if operation.kind == "while":
-        again = int(known[1]) if known else trips
-      for kind, called in _CALLS.findall(operation.rest):
-        for inner in re.findall(r"%([\w.\-]+)", called):
-          if kind != "to_apply" or operation.kind == "call":
-            run(inner, count * again)
+        again = _known_trips(operation, bodies) or trips
+      for kind, inner in _called(operation):
+        if kind != "to_apply" or operation.kind == "call":
+          run(inner, count * again)
 
   run(entry, 1)
   return times
+
+
+def _called(operation: Operation) -> list[tuple[str, str]]:
+  """(how, name) of the computations that an operation runs."""
+  return [
+    (kind, name)
+    for kind, names in _CALLS.findall(operation.rest)
+    for name in re.findall(r"%([\w.\-]+)", names)
+  ]
+
+
+def _known_trips(loop: Operation, bodies: dict) -> int | None:
+  """How often a loop runs, if a number alone decides; compilers differ."""
+  if known := _TRIPS.search(loop.rest):
+    return int(known[1])
+  names = [name for kind, name in _called(loop) if kind == "condition"]
+  condition = [
+    operation
+    for name in names
+    for one in bodies[name]
+    for operation in (one, *(o for _, n in _called(one) for o in bodies[n]))
+  ]
+  kinds = [operation.kind for operation in condition]
+  ends = [o.given for o in condition if o.kind == "constant"]
+  below = [o for o in condition if "direction=LT" in o.rest]
+  if kinds.count("compare") == len(below) == len(ends) == 1:
+    return int(ends[0]) if "and" not in kinds else None
+  return None
 
 
 def _bytes(shape: str) -> float:
@@ -128,13 +157,13 @@ def _arrays(shape: str) -> list[float]:
 
 def _sent(kind: str, operation: Operation) -> float:
   """Bytes that a device sends if all pass theirs round a ring."""
-  group = _group(operation.rest)
   # One that starts has what comes in and what goes out in its shape.
   whole = max(_arrays(operation.shape), default=0.0)
   if not operation.kind.endswith("-start"):
     whole = _bytes(operation.shape)
   if kind == "collective-permute":
     return whole
+  group = _group(operation.rest)
   if kind == "reduce-scatter" and not operation.kind.endswith("-start"):
     whole *= group
   passes = 2 if kind == "all-reduce" else 1
@@ -149,4 +178,4 @@ def _group(rest: str) -> int:
     return math.prod(int(sizes[axis]) for axis in axes)
   if found := _GROUPS.search(rest):
     return len(found[1].split(",")) if found[1] else int(found[3])
-  return 1
+  raise ValueError(f"who takes part in a collective? {rest:.200}")
