@@ -60,12 +60,15 @@ def read(path: pathlib.Path) -> dict:
     ConfigError: the file is damaged.
   """
   try:
-    return json.loads(path.read_text())
-  except json.JSONDecodeError as error:
+    values = json.loads(path.read_text())
+    if not isinstance(values, dict):
+      raise ValueError(f"it holds a {type(values).__name__}, not settings")
+  except ValueError as error:
     raise ConfigError(
-      f"{path} is not JSON ({error}), so nobody knows what made the files "
-      "beside it; restore it, or use another folder."
+      f"{path} is not JSON as it was written ({error}), so nobody knows what "
+      "made the files beside it; restore it, or use another folder."
     ) from error
+  return values
 
 
 def build_chain(config: ConfigDict) -> LossTransform:

@@ -34,13 +34,13 @@ class JsonWriter:
 
   Args:
     path: of the file. Lines of steps from `start` on, left by a run that was
-      killed after its last checkpoint, are dropped; so is a cut last line.
+      killed after its last checkpoint, are dropped; so are damaged lines.
     start: first step that will be written.
   """
 
   def __init__(self, path: str | os.PathLike, start: int = 0):
     self._path, self._waiting = pathlib.Path(path), ""
-    kept = [text for text, line in _lines(self._path) if line["step"] < start]
+    kept = [text for text, step in _lines(self._path) if step < start]
     partial = self._path.with_suffix(".partial")
     partial.write_text("".join(text + "\n" for text in kept))
     partial.replace(self._path)
@@ -171,11 +171,17 @@ def _short(value: float) -> float | None:
 
 
 def _lines(path):
-  """The whole lines of a metrics file as (text, object)."""
+  """The whole lines of a metrics file as (text, step); damaged ones are told.
+
+  Numbers of a step that nobody can read are no reason to lose all others.
+  """
   if not path.exists():
     return
-  for text in path.read_text().splitlines():
+  for number, written in enumerate(path.read_bytes().splitlines(), 1):
     try:
-      yield text, json.loads(text)
-    except json.JSONDecodeError:
-      return
+      text = written.decode()
+      step = int(json.loads(text)["step"])
+    except (ValueError, TypeError, KeyError) as error:
+      logging.warning("%s, line %d is dropped: %r", path, number, error)
+    else:
+      yield text, step

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from rlvr_jax.training import metrics
+from rlvr_jax.training import config, metrics
 
 LINE = {"reward/mean": 0.5, "loss/total": float("nan")}
 
@@ -60,6 +60,26 @@ def test_lines_wait_while_they_cannot_be_written_and_are_never_cut(
   writer.write(3, LINE)
   assert steps(path) == [0, 1, 2, 3]
   assert len(warned(caplog)) == 1
+
+
+def test_a_damaged_line_is_told_and_costs_no_other(tmp_path, caplog):
+  path = tmp_path / "metrics.jsonl"
+  whole = [json.dumps({"step": step, "a": 0.5}).encode() for step in range(3)]
+  damaged = b'{"step": 1, "\xff": 2}', b'{"st', b"[7]", b'{"a": 1}', b"\x00"
+  path.write_bytes(b"\n".join((whole[0], *damaged, *whole[1:])) + b"\n")
+  writer = metrics.JsonWriter(path, start=2)
+  writer.write(2, LINE)
+  assert steps(path) == [0, 1, 2]
+  told = [r.message for r in caplog.records if "is dropped" in r.message]
+  assert [text.split()[2] for text in told] == ["2", "3", "4", "5", "6"]
+
+
+@pytest.mark.parametrize("damage", [b"\xff\xfe{}", b'{"steps": ', b"[]", b""])
+def test_damaged_settings_are_told_with_what_to_do(tmp_path, damage):
+  path = tmp_path / "config.json"
+  path.write_bytes(damage)
+  with pytest.raises(config.ConfigError, match="restore it, or use another"):
+    config.read(path)
 
 
 def test_event_files_that_cannot_grow_do_not_stop_a_run(tmp_path, caplog):
