@@ -1,6 +1,10 @@
 """Programs of responses are graded by running them against tests."""
 
+import contextlib
 import json
+import os
+import resource
+import tempfile
 
 import pytest
 
@@ -68,6 +72,36 @@ def test_a_program_that_only_waits_until_its_deadline_is_unknown():
   hurried = code.CodeVerifier(code.Limits(deadline=0.5), workers=1)
   sleep = block("import time", "time.sleep(99)")
   assert hurried.verify([json.dumps(PRINTED)], [sleep]) == [None]
+
+
+@contextlib.contextmanager
+def descriptors(most):
+  """At most so many files may be open, if the machine allows that."""
+  soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+  if hard != resource.RLIM_INFINITY and hard < most:
+    pytest.skip(f"only {hard} files may be open here")
+  resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+  try:
+    yield
+  finally:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_machine_without_room_or_descriptors_leaves_the_verdict_unknown(
+  verifier, tmp_path, monkeypatch
+):
+  asked = [json.dumps(PRINTED)], [ADD]
+  with descriptors(len(os.listdir("/proc/self/fd"))):
+    assert verifier.verify(*asked) == [None]
+  monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+  assert verifier.verify(*asked) == [None]
+
+
+def test_a_trainer_with_more_than_a_thousand_open_files_grades(verifier):
+  with descriptors(4096), contextlib.ExitStack() as opened:
+    for _ in range(1100):
+      opened.enter_context(open(os.devnull))
+    assert verifier.verify([json.dumps(PRINTED)], [ADD]) == [True]
 
 
 @pytest.mark.parametrize(

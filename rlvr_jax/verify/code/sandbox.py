@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from rlvr_jax.verify.code import jail
 
@@ -111,8 +111,19 @@ class Sandbox:
       text: its standard input.
 
     Raises:
-      RuntimeError: the jail failed, so nothing is known of the program.
+      RuntimeError: the jail or the machine failed, so nothing is known of the
+        program.
     """
+    try:
+      return self._run(program, text)
+    except OSError as error:  # No room, no memory, no process, no descriptor.
+      raise RuntimeError(f"the jail cannot be used: {error}") from error
+
+  def _try(self) -> None:
+    """Raises RuntimeError if a program that does nothing cannot be run."""
+    self.run("print()")
+
+  def _run(self, program: str, text: str) -> Ended:
     with (
       tempfile.TemporaryDirectory(prefix="rlvr_jax_") as folder,
       tempfile.TemporaryFile() as source,
@@ -129,10 +140,6 @@ class Sandbox:
           os.close(writer)
         printed, late = self._watch(process)
         return _ended(report.read(), printed, late)
-
-  def _try(self) -> None:
-    """Raises RuntimeError if a program that does nothing cannot be run."""
-    self.run("print()")
 
   def _start(
     self, folder: str, source: object, report: int
@@ -166,7 +173,7 @@ class Sandbox:
     try:
       while len(printed) <= _PRINTED_BYTES:
         left = until - time.monotonic()
-        if left <= 0 or not select.select([process.stdout], [], [], left)[0]:
+        if left <= 0 or not _readable(process.stdout, left):
           return printed, True
         if not (more := os.read(process.stdout.fileno(), _PRINTED_BYTES)):
           break
@@ -180,6 +187,14 @@ class Sandbox:
     finally:
       process.stdout.close()
       _end(process)
+
+
+def _readable(file: IO[bytes], seconds: float) -> bool:
+  """Waits until a file has more to read, or has ended."""
+  # Not `select`: of more than 1024 open files it takes no more.
+  waiting = select.poll()
+  waiting.register(file, select.POLLIN)
+  return bool(waiting.poll(1000 * seconds))
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
