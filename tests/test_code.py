@@ -5,6 +5,7 @@ import json
 import os
 import resource
 import tempfile
+import time
 
 import pytest
 
@@ -72,6 +73,17 @@ def test_a_program_that_only_waits_until_its_deadline_is_unknown():
   hurried = code.CodeVerifier(code.Limits(deadline=0.5), workers=1)
   sleep = block("import time", "time.sleep(99)")
   assert hurried.verify([json.dumps(PRINTED)], [sleep]) == [None]
+
+
+def test_a_response_whose_tests_take_too_long_together_is_unknown():
+  counting = code.CodeVerifier(workers=1, budget=0.3)
+  tests = json.dumps(dict(inputs=["1 2"] * 1000, outputs=["3"] * 1000))
+  start = time.monotonic()
+  assert counting.verify([tests], [ADD]) == [None]
+  assert time.monotonic() - start < 0.3 + 10.0  # the deadline of one test
+  assert counting.verify([tests], [block("print(4)")]) == [False]
+  with pytest.raises(ValueError, match="budget = 0 must be above 0"):
+    code.CodeVerifier(budget=0)
 
 
 @contextlib.contextmanager

@@ -107,7 +107,7 @@ class Sandbox:
     """Runs a program until it ends or is ended.
 
     Args:
-      program: Python; only the standard library is there.
+      program: Python; only the standard library is on its path.
       text: its standard input.
 
     Raises:

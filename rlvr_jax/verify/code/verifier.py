@@ -5,6 +5,7 @@ import json
 import os
 import re
 import secrets
+import time
 from collections.abc import Sequence
 
 from rlvr_jax.verify import extract
@@ -26,8 +27,8 @@ class CodeVerifier:
   A program that fails, prints something else or too much, or uses up its
   processor time is wrong. One that is stopped at its deadline without having
   used it up is unknown: it slept, hid what it did in other processes, or the
-  machine was too busy; nobody can tell. For what a program could do
-  nevertheless see the package.
+  machine was too busy; nobody can tell. So is one whose tests take longer than
+  the budget. For what a program could do nevertheless see the package.
   """
 
   def __init__(
@@ -35,6 +36,7 @@ class CodeVerifier:
     limits: Limits | None = None,
     workers: int | None = None,
     allow_network: bool = False,
+    budget: float = 60.0,
   ):
     """Runs one empty program.
 
@@ -42,6 +44,8 @@ class CodeVerifier:
       limits: of a program; None is `Limits()`.
       workers: programs that run at a time; None is one for each processor.
       allow_network: see `Sandbox`.
+      budget: seconds for all tests of a response; no other is begun when they
+        are over, so that it takes at most `limits.deadline` longer.
 
     Raises:
       RuntimeError: programs cannot be isolated here.
@@ -51,8 +55,10 @@ class CodeVerifier:
       workers = len(os.sched_getaffinity(0))
     if workers < 1:
       raise ValueError(f"CodeVerifier: workers = {workers} must be >= 1.")
+    if not budget > 0:
+      raise ValueError(f"CodeVerifier: budget = {budget} must be above 0.")
     self._sandbox = Sandbox(limits or Limits(), allow_network)
-    self._workers = workers
+    self._workers, self._budget = workers, budget
 
   def verify(
     self, references: Sequence[str], texts: Sequence[str]
@@ -80,7 +86,10 @@ class CodeVerifier:
 
   def _solves(self, program: str, tests: Sequence[Case]) -> bool | None:
     """Whether a program passes all tests; the first that it fails decides."""
+    until = time.monotonic() + self._budget
     for case in tests:
+      if time.monotonic() > until:
+        return None
       passed = self._passes(program, case)
       if not passed:
         return passed
