@@ -126,12 +126,14 @@ keep() {
     told=$(status) || continue
     case $told in
       running) failures=0 ;;
-      idle) setup && launch "$@" || true ;;
+      # Programs of their own: in a condition `set -e` would do nothing, and
+      # they would go on after a step that failed.
+      idle) scripts/tpu_vm.sh setup && scripts/tpu_vm.sh launch "$@" || true ;;
       0)
         # A worker that is about to be preempted has been asked to stop, too.
         sleep "$POLL"
         if [[ $(state) == READY ]]; then
-          logs
+          logs || true
           return 0
         fi
         ;;
@@ -139,10 +141,10 @@ keep() {
         failures=$((failures + 1))
         echo "exit status $told, failure $failures in a row" >&2
         if ((failures >= RETRIES)); then
-          logs
+          logs || true
           return 1
         fi
-        launch "$@"
+        launch "$@" || true # The next look finds the old status again.
         ;;
     esac
   done

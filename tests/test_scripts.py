@@ -12,8 +12,13 @@ ROOT = pathlib.Path(__file__).parent.parent
 FLAGS = ("--config=a.py:b=c", "--config.chain=('grpo', 'steer')", "--x=$HOME")
 
 # Runs a command of `ssh` at home; `describe` tells the next line of `states`.
+# What holds the word in `failing` fails, once.
 GCLOUD = r"""#!/usr/bin/env bash
 echo "$4" >> "$FAKE/calls"
+if [[ -e $FAKE/failing && $* == *"$(cat "$FAKE/failing")"* ]]; then
+  rm "$FAKE/failing"
+  exit 1
+fi
 case $4 in
   describe)
     head -n 1 "$FAKE/states" | grep -v MISSING
@@ -24,6 +29,7 @@ case $4 in
   ssh)
     for given in "$@"; do
       if [[ $given == --command=*apt-get* ]]; then
+        echo installed >> "$FAKE/calls"
         mkdir -p "$FAKE/home/rlvr_jax/.venv/bin"
         cp "$FAKE/python" "$FAKE/home/rlvr_jax/.venv/bin/python"
       elif [[ $given == --command=* ]]; then
@@ -35,6 +41,9 @@ esac
 PYTHON = r"""#!/usr/bin/env bash
 printf '%s\n' "$JAX_NUM_PROCESSES" "$@" > "$FAKE/argv"
 echo launched >> "$FAKE/launched"
+if [[ -e $FAKE/failing_later ]]; then
+  mv "$FAKE/failing_later" "$FAKE/failing"
+fi
 exit "$(head -n "$(wc -l < "$FAKE/launched")" "$FAKE/exits" | tail -n 1)"
 """
 
@@ -108,6 +117,26 @@ def test_a_run_that_fails_again_and_again_is_not_kept(fake):
   assert done.returncode == 1
   assert "exit status 1, failure 3 in a row" in done.stderr
   assert (fake / "launched").read_text().count("launched") == 3
+
+
+def test_a_setup_whose_copy_fails_is_made_again_from_the_beginning(fake):
+  (fake / "states").write_text("MISSING\nREADY\n")
+  (fake / "failing").write_text("scp")
+  done = tpu_vm("keep", *FLAGS)
+  assert done.returncode == 0, done.stderr
+  steps = [call for call in calls(fake) if call in ("scp", "installed")]
+  assert steps == ["scp", "scp", "installed"]
+
+
+@pytest.mark.parametrize("failing", ["nohup", "output-directory"])
+def test_a_worker_that_is_not_reached_does_not_end_the_keeping(fake, failing):
+  (fake / "states").write_text("MISSING\nREADY\n")
+  (fake / "exits").write_text("1\n0\n")
+  (fake / "failing_later").write_text(failing)
+  done = tpu_vm("keep", *FLAGS)
+  assert done.returncode == 0, done.stderr
+  assert not (fake / "failing").exists()
+  assert (fake / "launched").read_text().count("launched") == 2
 
 
 def test_the_script_without_a_verb_tells_how_it_is_used(fake):
