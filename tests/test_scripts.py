@@ -159,11 +159,19 @@ def requeued(fake):
 
 
 @pytest.mark.parametrize(
-  ("status", "again"), [(0, None), (1, None), (75, "requeue 7\n")]
+  ("status", "restarts", "again"),
+  [
+    (0, "0", None),
+    (1, "0", None),
+    (75, "", "requeue 7\n"),
+    (75, "19", "requeue 7\n"),
+    (75, "20", None),
+  ],
 )
-def test_a_job_goes_back_into_the_queue_if_not_all_is_saved(
-  fake, status, again
+def test_a_job_goes_back_into_the_queue_a_few_times_if_not_all_is_saved(
+  fake, monkeypatch, status, restarts, again
 ):
+  monkeypatch.setenv("SLURM_RESTART_COUNT", restarts)
   srun = f'printf "%s\\n" "$@" > "$FAKE/argv"; exit {status}'
   assert sbatch(fake, srun, *FLAGS).wait(20) == status
   assert requeued(fake) == again
@@ -171,7 +179,10 @@ def test_a_job_goes_back_into_the_queue_if_not_all_is_saved(
   assert said[-4:-1] == [*FLAGS]
 
 
-def test_a_job_whose_time_is_up_saves_and_goes_back_into_the_queue(fake):
+def test_a_job_whose_time_is_up_saves_and_goes_back_into_the_queue(
+  fake, monkeypatch
+):
+  monkeypatch.setenv("SLURM_RESTART_COUNT", "99")
   srun = (
     "trap 'touch $FAKE/saved; exit 0' TERM; touch $FAKE/up\n"
     "while true; do sleep 0.1; done"
