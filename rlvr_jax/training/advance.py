@@ -113,9 +113,14 @@ def _explained(
 
 
 def _compile(run, workdir, state, ref, inputs, table) -> None:
-  """Compiles what a step takes, and tells how much memory that needs."""
+  """Compiles what a step takes, and tells how much memory that needs.
+
+  Raises:
+    Preempted: asked to stop; the state is whole.
+  """
   if int(state.step) < run.config.steps:
     for name, traced in run.programs.ahead(state, ref, *inputs(run, state)):
+      preemption.look()
       table |= memory.of({name: traced.lower().compile()})
     memory.tell(table, workdir)
 

@@ -9,7 +9,14 @@ import jax.numpy as jnp
 import pytest
 
 import runs
-from rlvr_jax.training import command, compare, loop, preemption, supervised
+from rlvr_jax.training import (
+  advance,
+  command,
+  compare,
+  loop,
+  preemption,
+  supervised,
+)
 from rlvr_jax.training.checkpoint import NotSaved
 
 
@@ -64,6 +71,25 @@ def test_a_warm_start_that_is_stopped_has_nothing_to_save(monkeypatch):
   with pytest.raises(preemption.Preempted) as caught:
     supervised.train(run, None, {"up": jnp.ones(2)})
   assert caught.value.step is None
+
+
+def test_a_run_that_is_asked_meanwhile_compiles_no_further_program(
+  tmp_path, monkeypatch
+):
+  compiled, before = [], iter((False, True))
+  traced = types.SimpleNamespace(
+    lower=lambda: types.SimpleNamespace(compile=lambda: compiled.append("one"))
+  )
+  ahead = lambda *args: [("rollout", traced), ("prepare", traced)]
+  run = types.SimpleNamespace(
+    config=runs.config(), programs=types.SimpleNamespace(ahead=ahead)
+  )
+  monkeypatch.setattr(preemption, "reached", lambda: next(before))
+  monkeypatch.setattr(advance.memory, "of", lambda programs: {})
+  state = types.SimpleNamespace(step=0)
+  with pytest.raises(preemption.Preempted):
+    advance._compile(run, tmp_path, state, None, lambda run, state: (), {})
+  assert compiled == ["one"]
 
 
 def test_a_comparison_stops_with_the_run_that_was_asked(tmp_path, monkeypatch):
