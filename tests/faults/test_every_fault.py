@@ -5,6 +5,8 @@ import pathlib
 
 import pytest
 
+from rlvr_jax import laws
+
 TESTS = pathlib.Path(__file__).parents[1]
 # By fault: file and what its tests are called.
 ROWS = {
@@ -183,6 +185,7 @@ ROWS = {
   "39 a program would be compiled again": (
     ("faults/test_recompilation.py", "test_ten_steps_of_all_kinds_are_one"),
     ("faults/test_recompilation.py", "test_a_program_traced_again_names"),
+    ("faults/test_recompilation.py", "test_prompts_of_two_widths_are_two"),
   ),
   "40 files of numbers, terminals and clocks fail": (
     ("faults/test_writers.py", "test_a_deleted_file_is_made_again"),
@@ -190,6 +193,13 @@ ROWS = {
     ("faults/test_writers.py", "test_steps_stay_in_order_when_the_clock"),
     ("faults/test_writers.py", "test_a_program_goes_on_when_nobody_reads"),
   ),
+}
+
+# What every method is put through is a law, which the tests of methods try.
+BY_LAW = {
+  "23 padding holds junk": laws.ignores_padding,
+  "24 nothing is left to learn from": laws.survives_extremes,
+  "25 log-probs are extreme": laws.survives_extremes,
 }
 
 
@@ -203,3 +213,9 @@ def test_every_fault_has_its_tests(row):
     tree = ast.parse((TESTS / file).read_text())
     names = [n.name for n in tree.body if isinstance(n, ast.FunctionDef)]
     assert any(name.startswith(start) for name in names), (file, start)
+
+
+@pytest.mark.parametrize("row", BY_LAW)
+def test_a_fault_of_every_method_is_one_of_the_laws_that_are_tried(row):
+  tried = ("test_methods.py", "test_the_method_keeps_the_law")
+  assert BY_LAW[row] in laws.LAWS and tried in ROWS[row]

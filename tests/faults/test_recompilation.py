@@ -62,6 +62,23 @@ def test_ten_steps_of_all_kinds_are_one_trace_of_every_program(
   assert sizes == dict.fromkeys(PROGRAMS, 1)
 
 
+@pytest.mark.long
+def test_prompts_of_two_widths_are_two_traces_of_every_program():
+  p = runs.programs("grpo", prompt_width=32)
+  state, ref = runs.start(p)
+  tokens, valid = runs.prompts(p)
+  for width in (32, 16, 32, 16):
+    batch = p.sample(state, ref, tokens[:, -width:], valid[:, -width:])
+    rows = len(batch.mask)
+    outcome = np.arange(rows, dtype=np.float32) % 2, np.ones(rows, bool)
+    batch, method, _ = p.prepare(state, batch, *outcome, {})
+    state, _ = p.update(state.replace(method=method), ref, batch, 0)
+  names = ("sample", "prepare", "update")
+  assert [getattr(p, name)._cache_size() for name in names] == [2, 2, 2]
+  with pytest.raises(traces.Retraced, match="now int32\\[8,8\\]"):
+    p.sample(state, ref, tokens[:, -8:], valid[:, -8:])
+
+
 def add(state, batch):
   return state["coef"] + batch
 
