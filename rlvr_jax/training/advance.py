@@ -107,8 +107,9 @@ def _explained(
     raise FloatingPointError(
       f"{refused} {dump.write(run, refused, workdir)} holds what was refused; "
       "python -m experiments.replay with that folder shows where it broke. "
-      "The last checkpoint is untouched: lower "
-      "config.optimizer.learning_rate or raise config.guard.sigmas."
+      "The last checkpoint is untouched: go on from it with a higher "
+      "config.guard.sigmas if it was a spike, or train with a lower "
+      "config.optimizer.learning_rate in another --workdir."
     ) from None
 
 

@@ -56,8 +56,8 @@ def _check_rows(run: Run, line: Line, rows: int) -> None:
       f"{round(share * rows)} of the {rows} responses of this step have "
       "log-probs or statistics that are not finite; at most "
       f"config.rollout.max_bad_fraction = {most} of them may be left out. The "
-      "weights are not finite any more, or the model overflows: go on from an "
-      "earlier checkpoint with a lower config.optimizer.learning_rate."
+      "weights are not finite any more, or the model overflows: train with a "
+      "lower config.optimizer.learning_rate in another --workdir."
     )
 
 

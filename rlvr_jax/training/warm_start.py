@@ -153,6 +153,7 @@ def _held(
 
 def _check_note(note: pathlib.Path, wanted: dict) -> None:
   differ = config_lib.differences(config_lib.read(note), wanted)
+  differ = [name for name in differ if name not in config_lib.FREE]
   if differ:
     raise config_lib.ConfigError(
       f"the warm start in {note.parent} was made with other values of "
