@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import jax
 
+from rlvr_jax import processes
 from rlvr_jax.training import (
   dump,
   folder,
@@ -105,12 +106,34 @@ def _explained(
     raise
   except updates.Refused as refused:
     raise FloatingPointError(
-      f"{refused} {dump.write(run, refused, workdir)} holds what was refused; "
-      "python -m experiments.replay with that folder shows where it broke. "
-      "The last checkpoint is untouched: go on from it with a higher "
-      "config.guard.sigmas if it was a spike, or train with a lower "
-      "config.optimizer.learning_rate in another --workdir."
+      f"{refused} {_dumped(run, refused, workdir)} The last checkpoint is "
+      "untouched: go on from it with a higher config.guard.sigmas if it was a "
+      "spike, or train with a lower config.optimizer.learning_rate in another "
+      "--workdir."
     ) from None
+
+
+def _dumped(
+  run: AnyRun, refused: updates.Refused, workdir: pathlib.Path
+) -> str:
+  """Writes the dump, and says where it is or why it is nowhere.
+
+  That the disk is full must not hide why the run stops, nor make a scheduler
+  start it again.
+  """
+  folder = error = None
+  try:
+    folder = dump.write(run, refused, workdir)
+  except Exception as caught:  # Orbax and safetensors raise many kinds.
+    error = str(caught)
+  # Nobody ends before the first process has written all of it.
+  errors = list(filter(None, processes.exchange(error)))
+  if errors:
+    return f"(The dump could not be written: {errors[0]})"
+  return (
+    f"{folder} holds what was refused; python -m experiments.replay with that "
+    "folder shows where it broke."
+  )
 
 
 def _compile(run, workdir, state, ref, inputs, table) -> None:

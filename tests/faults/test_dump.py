@@ -10,8 +10,8 @@ from safetensors.numpy import load_file
 
 import runs
 from poison import Poison, poisoned
+from rlvr_jax.training import advance, dump, loop, replay, updates
 from rlvr_jax.training import config as config_lib
-from rlvr_jax.training import dump, loop, replay, updates
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -95,6 +95,35 @@ def test_a_run_that_fails_again_finds_its_dump_there(folder, run, stopped):
   again = dump.write(run, stopped[0], folder.parent.parent)
   assert again == folder
   assert (folder / dump.NOTE).stat().st_mtime_ns == before
+
+
+def test_what_another_run_has_dumped_stays_as_it_is(run, stopped, tmp_path):
+  refused, _ = stopped
+  first = dump.write(run, refused, tmp_path)
+  (first / dump.NOTE).unlink()  # as if it had been killed before the end
+  other = types.SimpleNamespace(
+    config=runs.config(seed=7), programs=run.programs
+  )
+  second = dump.write(other, refused, tmp_path)
+  third = dump.write(run, refused, tmp_path)
+  names = [folder.name for folder in (first, second, third)]
+  assert names == [first.name, f"{first.name}-2", f"{first.name}-3"]
+  assert not (first / dump.NOTE).exists()
+  assert dump.note(second)["config"]["seed"] == 7
+  # Each is found again.
+  assert dump.write(other, refused, tmp_path) == second
+  assert dump.write(run, refused, tmp_path) == third
+
+
+def test_a_disk_without_room_for_the_dump_does_not_hide_why_the_run_stops(
+  run, stopped, tmp_path
+):
+  (tmp_path / "refused").write_text("a file where a folder would be")
+  with pytest.raises(FloatingPointError, match="5 updates in a row") as told:
+    with advance._explained(run, tmp_path, {}):
+      raise stopped[0]
+  assert "(The dump could not be written: " in str(told.value)
+  assert "experiments.replay" not in str(told.value)
 
 
 def test_the_replay_gives_the_same_numbers_and_names_what_broke_first(
