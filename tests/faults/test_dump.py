@@ -10,7 +10,7 @@ from safetensors.numpy import load_file
 
 import runs
 from poison import Poison, poisoned
-from rlvr_jax.training import advance, dump, loop, replay, updates
+from rlvr_jax.training import advance, dump, guard, loop, replay, updates
 from rlvr_jax.training import config as config_lib
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -95,6 +95,29 @@ def test_a_run_that_fails_again_finds_its_dump_there(folder, run, stopped):
   again = dump.write(run, stopped[0], folder.parent.parent)
   assert again == folder
   assert (folder / dump.NOTE).stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+  ("known", "norm", "told"),
+  [
+    (0, 3.0, "the new state of a method is not finite"),
+    (3, 300.0, "the new state of a method is not finite"),
+    (4, 3.0, "the new state of a method is not finite"),
+    (4, 300.0, "the gradient norm 300.0 is far above the usual 1"),
+  ],
+)
+def test_the_reason_is_a_spike_only_where_the_guard_tells_one(
+  known, norm, told
+):
+  """Of 8 norms it has to know 4; it knew none when all were refused."""
+  seen = guard.init(8)
+  for _ in range(known):
+    seen = guard.advance(seen, np.bool(True), np.float32(1))
+  refused = types.SimpleNamespace(
+    state=types.SimpleNamespace(guard=seen),
+    metrics={dump.LOSS: 0.5, dump.NORM: norm},
+  )
+  assert dump.reason(refused, sigmas=6.0) == told
 
 
 def test_what_another_run_has_dumped_stays_as_it_is(run, stopped, tmp_path):
