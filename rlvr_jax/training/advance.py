@@ -63,18 +63,22 @@ def advance(
   warm_start.check(config, workdir)
   # A refused run must not claim the folder: nothing is written before here.
   folder.claim(workdir, config)
+  table: memory.Table = {}
+  with _explained(run, workdir, table):
+    return _advance(run, workdir, steps, inputs, history, table)
+
+
+def _advance(run, workdir, steps, inputs, history, table) -> TrainState:
+  """See `advance`; tells the memory of the programs in the table."""
+  config = run.config
   params = warm_start.load_or_train(run, workdir)
   checkpoints = Checkpoints(workdir / "checkpoints", config.checkpoint.keep)
-  table: memory.Table = {}
   ref = run.programs.weights.frozen(params)
   state = begin = resume.start(run, params, ref, checkpoints)
   del params  # The state has its own; only the frozen ones stay.
   every = config.checkpoint.every
   try:
-    with (
-      _explained(run, workdir, table),
-      folder.writers(workdir, int(begin.step), history) as write,
-    ):
+    with folder.writers(workdir, int(begin.step), history) as write:
       _compile(run, workdir, begin, ref, inputs, table)
       for state, line, accuracy in steps(run, begin, ref):
         write(int(state.step) - 1, line, accuracy)
@@ -93,7 +97,7 @@ def advance(
 def _explained(
   run: AnyRun, workdir: pathlib.Path, table: memory.Table
 ) -> Iterator[None]:
-  """Says of errors of the steps what to do about them.
+  """Says of errors of a run what to do about them.
 
   Raises:
     FloatingPointError: too many updates were refused; they are dumped.

@@ -81,7 +81,10 @@ def explain(
 def text(table: Table) -> str:
   """A table for a reader."""
   if not table:
-    return "No program was compiled yet: the weights alone are too large."
+    return (
+      "No program of a step was compiled yet: the weights alone are too large, "
+      "or the warm start is."
+    )
   rows = [
     f"  {name:8} {_size(row.total)} = {_size(row.arguments)} arguments + "
     f"{_size(row.outputs)} outputs + {_size(row.temporaries)} temporaries"

@@ -1,12 +1,13 @@
 """What a run takes of a device is told before it runs, and when it fails."""
 
 import json
+import types
 
 import jax
 import pytest
 
 import runs
-from rlvr_jax.training import memory
+from rlvr_jax.training import advance, memory
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -83,6 +84,19 @@ def test_running_out_tells_the_table_and_three_knobs_in_order(table, said):
 def test_another_error_is_left_alone(table):
   error = jax.errors.JaxRuntimeError("INTERNAL: something else")
   memory.explain(error, table, runs.config())
+
+
+def test_running_out_before_the_first_step_is_explained_too(
+  tmp_path, monkeypatch
+):
+  def fail(run, workdir):
+    raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: 3.5G")
+
+  monkeypatch.setattr(advance.warm_start, "load_or_train", fail)
+  run = types.SimpleNamespace(config=runs.config())
+  with pytest.raises(MemoryError, match="the weights alone") as told:
+    advance.advance(run, tmp_path / "run", None, None)
+  assert "What helps, in this order:" in str(told.value)
 
 
 @pytest.mark.long
