@@ -9,7 +9,7 @@ import tqdm
 from ml_collections import ConfigDict
 
 from rlvr_jax.training import config as config_lib
-from rlvr_jax.training import host, mismatch, preemption, updates
+from rlvr_jax.training import host, learning, mismatch, preemption, updates
 from rlvr_jax.training.advance import Line, advance
 from rlvr_jax.training.build import Run, build
 from rlvr_jax.training.state import TrainState
@@ -30,8 +30,8 @@ def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
 
   Raises:
     ValueError: the configuration is wrong, all problems listed.
-    FloatingPointError: too many updates in a row were refused, or too many
-      responses of a step have numbers that are not finite.
+    FloatingPointError: too many updates in a row were refused, or steps of a
+      learner, or too many responses of a step have numbers that are not finite.
     NotSaved: the last step, or three checkpoints in a row, are not on disk.
     Preempted: asked to stop.
     RuntimeError: too many rewards of a step are unknown.
@@ -68,6 +68,7 @@ def _steps(
   config = run.config
   first = int(state.step)
   compare = mismatch.Comparison(run, first)
+  look_at_learner = learning.Refusals(config.guard.max_consecutive)
   name = config.label or config.chain[-1]
   bar = tqdm.trange(
     first,
@@ -79,6 +80,7 @@ def _steps(
   )
   for number in bar:
     state, line, accuracy = one_step(run, state, ref, compare)
+    look_at_learner(line)
     if number == 0:
       line |= run.programs.cost()
     every = config.evaluation.every
