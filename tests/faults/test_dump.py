@@ -169,6 +169,14 @@ def test_a_replay_with_other_numbers_says_so(folder, run, monkeypatch):
   assert "NOT the numbers of the run" in replay.text(found)
 
 
+def test_a_single_number_among_many_slices_is_not_told_as_none(folder):
+  note = dump.note(folder)
+  broken = [("statistic logp", 0.125), ("gradient['up']", 4194304.0)]
+  told = replay.text(replay.Replay(note, note["metrics"], broken))
+  assert "first not finite: statistic logp, 0.12 of its numbers" in told
+  assert "then gradient['up'], 4194304" in told
+
+
 def test_a_folder_without_a_dump_is_refused_by_name(tmp_path):
   with pytest.raises(config_lib.ConfigError, match="holds no dump.json"):
     replay.replay(tmp_path)
