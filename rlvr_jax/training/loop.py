@@ -8,13 +8,14 @@ import jax
 import tqdm
 from ml_collections import ConfigDict
 
+from rlvr_jax.models import mesh as mesh_lib
 from rlvr_jax.training import config as config_lib
 from rlvr_jax.training import host, learning, mismatch, preemption, updates
 from rlvr_jax.training.advance import Line, advance
 from rlvr_jax.training.build import Run, build
 from rlvr_jax.training.state import TrainState
 from rlvr_jax.training.watch import Watch
-from rlvr_jax.types import Array, PyTree
+from rlvr_jax.types import PyTree
 
 
 def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
@@ -43,9 +44,14 @@ def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
   return advance(run, workdir, _steps, _inputs, history=True)
 
 
-def _inputs(run: Run, state: TrainState) -> tuple[Array, Array]:
-  """The prompts of the next step."""
-  return host.encoded(run, int(state.cursor))[1]
+def _inputs(
+  run: Run, state: TrainState
+) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
+  """Shapes of the widest prompts, which take the most memory."""
+  del state
+  rows = mesh_lib.by_row(run.mesh)
+  tokens, mask = run.programs.prompts()
+  return tokens.update(sharding=rows), mask.update(sharding=rows)
 
 
 def _check_rows(run: Run, line: Line, rows: int) -> None:
