@@ -316,6 +316,23 @@ def test_a_workdir_of_another_config_is_refused_and_a_longer_run_is_not(
   assert "another --workdir" in told
 
 
+def test_a_run_goes_on_with_what_its_own_errors_advise_to_change(
+  tmp_path, caplog
+):
+  written = config_lib.plain(runs.config())
+  (tmp_path / "config.json").write_text(json.dumps(written))
+  config_lib.check(runs.config(guard__sigmas=9.0), tmp_path)
+  assert not caplog.records
+  less = dict(train__slices=2, rollout__rows=4, model__remat=False)
+  config_lib.check(runs.config(**less), tmp_path)
+  for name in ("train.slices", "rollout.rows", "model.remat"):
+    assert f"config.{name}" in caplog.text
+  assert "by rounding" in caplog.text
+  # The window is the shape of an array in its checkpoints.
+  told = message(runs.config(guard__window=9), tmp_path)
+  assert "holds a run with config.guard.window" in told
+
+
 @pytest.mark.parametrize("decay", [0, 20])
 def test_a_run_whose_learning_rate_ends_says_that_it_cannot_be_longer(
   tmp_path, decay

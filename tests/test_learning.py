@@ -1,5 +1,7 @@
 """A second model that is trained beside the policy."""
 
+import types
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 import runs
 from rlvr_jax import methods, stats
 from rlvr_jax.models import Lora
-from rlvr_jax.training import build, learning
+from rlvr_jax.training import build, learning, loop
 from rlvr_jax.training.precision import MasterState
 from rlvr_jax.training.programs import Programs
 from rlvr_jax.training.state import Learned
@@ -183,6 +185,40 @@ def test_a_step_that_is_not_finite_is_refused_as_a_whole(plain):
   assert_equal(jax.device_get(state.learned), before)
   assert metrics["learner/skipped_fraction"] == 1
   assert np.isfinite(batch.stats[SCORE.key]).all()
+
+
+def test_a_learner_that_takes_no_step_any_more_stops_the_run():
+  look = learning.Refusals(3)
+  numbers = {"learner/loss": np.nan, "learner/gradient_norm": np.nan}
+  refused, taken = (
+    numbers | {"learner/skipped_fraction": x} for x in (1.0, 0.0)
+  )
+  for line in (refused, refused, taken, refused, refused):
+    look(line)
+  with pytest.raises(FloatingPointError, match="3 steps of the learner"):
+    look(refused)
+
+
+def test_every_step_of_a_run_is_looked_at_for_its_learner(monkeypatch):
+  line = {"learner/skipped_fraction": 1.0, "rollout/tokens_per_second": 1.0}
+  line |= dict.fromkeys(("reward/mean", "policy/entropy"), 0.0)
+  line |= dict.fromkeys(("learner/loss", "learner/gradient_norm"), np.nan)
+  state, made = types.SimpleNamespace(step=1), []
+
+  def one_step(*_):
+    made.append(1)
+    return state, dict(line), {}
+
+  monkeypatch.setattr(loop, "one_step", one_step)
+  config = runs.config(steps=20, evaluation__every=100)
+  run = types.SimpleNamespace(config=config)
+  with pytest.raises(FloatingPointError, match="steps of the learner"):
+    list(loop._steps(run, state, None))
+  assert len(made) == config.guard.max_consecutive
+
+
+def test_a_chain_without_a_learner_is_never_stopped_for_one():
+  learning.Refusals(1)({"loss/total": np.nan})
 
 
 def test_rows_of_unknown_reward_teach_nothing(plain):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import jax
 
+from rlvr_jax import processes
 from rlvr_jax.training import (
   dump,
   folder,
@@ -62,18 +63,22 @@ def advance(
   warm_start.check(config, workdir)
   # A refused run must not claim the folder: nothing is written before here.
   folder.claim(workdir, config)
+  table: memory.Table = {}
+  with _explained(run, workdir, table):
+    return _advance(run, workdir, steps, inputs, history, table)
+
+
+def _advance(run, workdir, steps, inputs, history, table) -> TrainState:
+  """See `advance`; tells the memory of the programs in the table."""
+  config = run.config
   params = warm_start.load_or_train(run, workdir)
   checkpoints = Checkpoints(workdir / "checkpoints", config.checkpoint.keep)
-  table: memory.Table = {}
   ref = run.programs.weights.frozen(params)
   state = begin = resume.start(run, params, ref, checkpoints)
   del params  # The state has its own; only the frozen ones stay.
   every = config.checkpoint.every
   try:
-    with (
-      _explained(run, workdir, table),
-      folder.writers(workdir, int(begin.step), history) as write,
-    ):
+    with folder.writers(workdir, int(begin.step), history) as write:
       _compile(run, workdir, begin, ref, inputs, table)
       for state, line, accuracy in steps(run, begin, ref):
         write(int(state.step) - 1, line, accuracy)
@@ -92,7 +97,7 @@ def advance(
 def _explained(
   run: AnyRun, workdir: pathlib.Path, table: memory.Table
 ) -> Iterator[None]:
-  """Says of errors of the steps what to do about them.
+  """Says of errors of a run what to do about them.
 
   Raises:
     FloatingPointError: too many updates were refused; they are dumped.
@@ -105,11 +110,34 @@ def _explained(
     raise
   except updates.Refused as refused:
     raise FloatingPointError(
-      f"{refused} {dump.write(run, refused, workdir)} holds what was refused; "
-      "python -m experiments.replay with that folder shows where it broke. "
-      "The last checkpoint is untouched: lower "
-      "config.optimizer.learning_rate or raise config.guard.sigmas."
+      f"{refused} {_dumped(run, refused, workdir)} The last checkpoint is "
+      "untouched: go on from it with a higher config.guard.sigmas if it was a "
+      "spike, or train with a lower config.optimizer.learning_rate in another "
+      "--workdir."
     ) from None
+
+
+def _dumped(
+  run: AnyRun, refused: updates.Refused, workdir: pathlib.Path
+) -> str:
+  """Writes the dump, and says where it is or why it is nowhere.
+
+  That the disk is full must not hide why the run stops, nor make a scheduler
+  start it again.
+  """
+  folder = error = None
+  try:
+    folder = dump.write(run, refused, workdir)
+  except Exception as caught:  # Orbax and safetensors raise many kinds.
+    error = str(caught)
+  # Nobody ends before the first process has written all of it.
+  errors = list(filter(None, processes.exchange(error)))
+  if errors:
+    return f"(The dump could not be written: {errors[0]})"
+  return (
+    f"{folder} holds what was refused; python -m experiments.replay with that "
+    "folder shows where it broke."
+  )
 
 
 def _compile(run, workdir, state, ref, inputs, table) -> None:

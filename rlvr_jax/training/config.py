@@ -11,6 +11,7 @@ import os
 import pathlib
 from collections.abc import Iterator, Sequence
 
+from absl import logging
 from ml_collections import ConfigDict
 
 from rlvr_jax import processes
@@ -18,10 +19,19 @@ from rlvr_jax.training import chains, fields, hyper, relations
 from rlvr_jax.training.fields import flatten
 from rlvr_jax.transform import LossTransform
 
-# A run may be resumed with these changed.
+# They change time and memory, and the order in which numbers are added up.
+ROUNDING = (
+  *("train.slices", "train.widths", "train.chunk", "model.remat"),
+  *("rollout.rows", "evaluation.rows"),
+)
+
+# A run may be resumed with these changed. The window of the guard is the shape
+# of what it remembers.
 FREE = (
   *("steps", "checkpoint", "progress", "warm_start.folder", "label"),
-  "model.sha256",
+  *("model.sha256", "rollout.mismatch_every"),
+  *("guard.sigmas", "guard.max_consecutive"),
+  *ROUNDING,
 )
 
 
@@ -81,12 +91,14 @@ def check(config: ConfigDict, workdir: str | os.PathLike | None = None) -> None:
 
   Args:
     config: as `get_config` returned it.
-    workdir: if it holds a run, that run must have the same configuration.
+    workdir: if it holds a run, that run must have the same configuration, but
+      for the fields in `FREE`.
 
   Raises:
     ConfigError: one line per problem.
   """
   refuse(problems(config, workdir))
+  _tell_rounding(_run_in(workdir), plain(config))
 
 
 def check_kind(config: ConfigDict, supervised: bool) -> None:
@@ -154,6 +166,17 @@ def _run_in(workdir: str | os.PathLike | None) -> dict | None:
   if written is None or not written.exists():
     return None
   return hyper.complete(read(written))
+
+
+def _tell_rounding(old: dict | None, new: dict) -> None:
+  """Warns that a run will not go on bit for bit."""
+  other = set(differences(old, new)).intersection(ROUNDING) if old else ()
+  if other:
+    logging.warning(
+      "the run goes on with other values of %s: later steps may differ from "
+      "those of an unchanged run by rounding",
+      ", ".join(f"config.{name}" for name in sorted(other)),
+    )
 
 
 def _end(flat: dict) -> float:

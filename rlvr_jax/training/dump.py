@@ -5,6 +5,8 @@ A folder with the configuration and the numbers of the refused update in
 checkpoint, with the frozen weights if something reads them.
 """
 
+import contextlib
+import itertools
 import math
 import pathlib
 from collections.abc import Iterator
@@ -31,8 +33,10 @@ LOSS, NORM = "loss/total", "update/gradient_norm"
 def write(run: AnyRun, refused: Refused, workdir: pathlib.Path) -> pathlib.Path:
   """Writes what is needed to make the refused update again.
 
-  All processes of a run must call it. A run that goes on and meets the same
-  update again finds its dump there and leaves it.
+  All processes of a run must call it; the first of them may be the last to
+  come back. A run that meets the same update again, with the same numbers,
+  finds its dump there and leaves it. Anything else under that name stays, too,
+  and the dump gets a folder of its own, with -2, -3, ... behind the name.
 
   Args:
     run: of `build`.
@@ -43,38 +47,60 @@ def write(run: AnyRun, refused: Refused, workdir: pathlib.Path) -> pathlib.Path:
     The folder of the dump. It is whole once `dump.json` is there.
   """
   step = int(refused.state.step)
-  folder = workdir / "refused" / f"step{step}-update{refused.update}"
-  checkpoints = Checkpoints(folder / STATE, keep=1)
-  if checkpoints.latest() is None:
-    checkpoints.commit(step, {"state": refused.state, "ref": refused.ref})
-  checkpoints.close()
-  arrays = dict(_named(refused.batch))
-  if processes.is_first():
-    save_file(arrays, folder / ROLLOUT)
   note = {
     "step": step,
     "update": refused.update,
-    "reason": reason(refused),
+    "reason": reason(refused, run.programs.settings.guard_sigmas),
     # JSON has no NaN.
     "metrics": {
       k: v if math.isfinite(v) else str(v) for k, v in refused.metrics.items()
     },
     "config": config_lib.plain(run.config),
   }
+  folder, done = _place(workdir / "refused", note)
+  if done:
+    return folder
+  arrays = dict(_named(refused.batch))
+  checkpoints = Checkpoints(folder / STATE, keep=1)
+  checkpoints.commit(step, {"state": refused.state, "ref": refused.ref})
+  checkpoints.close()
+  if processes.is_first():
+    save_file(arrays, folder / ROLLOUT)
   config_lib.write(folder / NOTE, note)
   return folder
 
 
-def reason(refused: Refused) -> str:
-  """Why the guard refused the update, in words."""
+def _place(folder: pathlib.Path, note: dict) -> tuple[pathlib.Path, bool]:
+  """Where a dump with this note belongs, and whether it is there already."""
+  first = f"step{note['step']}-update{note['update']}"
+  later = (f"{first}-{number}" for number in itertools.count(2))
+  for name in itertools.chain([first], later):
+    done = _holds(folder / name, note)
+    if done or not (folder / name).exists():
+      break
+  # One process decides: the others may see what it writes already.
+  name, done = processes.exchange([name, done])[0]
+  return folder / name, done
+
+
+def _holds(folder: pathlib.Path, note: dict) -> bool:
+  """Whether a folder holds a whole dump with this note."""
+  with contextlib.suppress(OSError, config_lib.ConfigError):
+    return config_lib.read(folder / NOTE) == note
+  return False
+
+
+def reason(refused: Refused, sigmas: float) -> str:
+  """Why the guard refused the update, in words; sigmas as it has them."""
   loss, norm = (refused.metrics[name] for name in (LOSS, NORM))
   if not math.isfinite(loss):
     return f"the loss is {loss}"
   if not math.isfinite(norm):
     return f"the loss is {loss}, but its gradient has the norm {norm}"
-  usual = guard.mean(refused.state.guard)
-  if norm <= guard.TIMES * usual:
+  state = refused.state.guard
+  if not guard.is_spike(state, np.float32(norm), sigmas):
     return "the new state of a method is not finite"
+  usual = guard.mean(state)
   return f"the gradient norm {norm} is far above the usual {usual:.3g}"
 
 

@@ -45,6 +45,20 @@ def accepts(
     state: of the guard.
     loss: f32[] of the minibatch.
     norm: f32[] gradient norm before clipping.
+    sigmas: see `is_spike`.
+  """
+  finite = jnp.isfinite(loss) & jnp.isfinite(norm)
+  return finite & ~is_spike(state, norm, sigmas)
+
+
+def is_spike(state: GuardState, norm: Array, sigmas: float) -> Array:
+  """Whether a gradient norm is far above the usual, bool[].
+
+  While less than half of the window is known, nothing is.
+
+  Args:
+    state: of the guard.
+    norm: f32[] before clipping.
     sigmas: a norm this many standard deviations above the mean of the
       remembered ones, and at least `TIMES` the mean, is a spike.
   """
@@ -55,9 +69,8 @@ def accepts(
   square = jnp.where(used, (state.norms - usual) ** 2, 0.0).sum()
   std = jnp.sqrt(square / jnp.maximum(known, 1))
   most = jnp.maximum(usual + sigmas * std, TIMES * usual)
-  spike = norm > most
   warm = known >= max(2, window // 2)
-  return jnp.isfinite(loss) & jnp.isfinite(norm) & ~(warm & spike)
+  return warm & (norm > most)
 
 
 def mean(state: GuardState) -> Array:

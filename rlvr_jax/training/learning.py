@@ -1,5 +1,6 @@
 """One optimizer step of a chain's learner on a rollout, and its scores."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax
@@ -155,6 +156,36 @@ class Learning(NamedTuple):
     steps, opt = self.tx.update(grads, old.opt, old.params)
     new = Learned(optax.apply_updates(old.params, steps), opt)
     return state.replace(learned=guard.select(ok, new, old))
+
+
+class Refusals:
+  """Stops a run whose learner takes no step any more.
+
+  The counter is of this process alone: a run that goes on counts anew.
+
+  Args:
+    limit: refused steps in a row that stop the run.
+  """
+
+  def __init__(self, limit: int):
+    self._limit, self._in_a_row = limit, 0
+
+  def __call__(self, line: Mapping[str, float]) -> None:
+    """Looks at the numbers of a step.
+
+    Raises:
+      FloatingPointError: too many in a row were refused.
+    """
+    refused = line.get("learner/skipped_fraction", 0) > 0
+    self._in_a_row = self._in_a_row + 1 if refused else 0
+    if self._in_a_row >= self._limit:
+      raise FloatingPointError(
+        f"{self._in_a_row} steps of the learner in a row were refused (loss "
+        f"{line['learner/loss']}, gradient norm "
+        f"{line['learner/gradient_norm']}): the second model is not trained "
+        "any more. Lower the rate of the method that has it, in another "
+        "--workdir."
+      )
 
 
 def optimizer(learner: Learner, narrow: bool) -> optax.GradientTransformation:

@@ -8,13 +8,14 @@ import jax
 import tqdm
 from ml_collections import ConfigDict
 
+from rlvr_jax.models import mesh as mesh_lib
 from rlvr_jax.training import config as config_lib
-from rlvr_jax.training import host, mismatch, preemption, updates
+from rlvr_jax.training import host, learning, mismatch, preemption, updates
 from rlvr_jax.training.advance import Line, advance
 from rlvr_jax.training.build import Run, build
 from rlvr_jax.training.state import TrainState
 from rlvr_jax.training.watch import Watch
-from rlvr_jax.types import Array, PyTree
+from rlvr_jax.types import PyTree
 
 
 def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
@@ -30,8 +31,8 @@ def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
 
   Raises:
     ValueError: the configuration is wrong, all problems listed.
-    FloatingPointError: too many updates in a row were refused, or too many
-      responses of a step have numbers that are not finite.
+    FloatingPointError: too many updates in a row were refused, or steps of a
+      learner, or too many responses of a step have numbers that are not finite.
     NotSaved: the last step, or three checkpoints in a row, are not on disk.
     Preempted: asked to stop.
     RuntimeError: too many rewards of a step are unknown.
@@ -43,9 +44,14 @@ def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
   return advance(run, workdir, _steps, _inputs, history=True)
 
 
-def _inputs(run: Run, state: TrainState) -> tuple[Array, Array]:
-  """The prompts of the next step."""
-  return host.encoded(run, int(state.cursor))[1]
+def _inputs(
+  run: Run, state: TrainState
+) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
+  """Shapes of the widest prompts, which take the most memory."""
+  del state
+  rows = mesh_lib.by_row(run.mesh)
+  tokens, mask = run.programs.prompts()
+  return tokens.update(sharding=rows), mask.update(sharding=rows)
 
 
 def _check_rows(run: Run, line: Line, rows: int) -> None:
@@ -56,8 +62,8 @@ def _check_rows(run: Run, line: Line, rows: int) -> None:
       f"{round(share * rows)} of the {rows} responses of this step have "
       "log-probs or statistics that are not finite; at most "
       f"config.rollout.max_bad_fraction = {most} of them may be left out. The "
-      "weights are not finite any more, or the model overflows: go on from an "
-      "earlier checkpoint with a lower config.optimizer.learning_rate."
+      "weights are not finite any more, or the model overflows: train with a "
+      "lower config.optimizer.learning_rate in another --workdir."
     )
 
 
@@ -68,6 +74,7 @@ def _steps(
   config = run.config
   first = int(state.step)
   compare = mismatch.Comparison(run, first)
+  look_at_learner = learning.Refusals(config.guard.max_consecutive)
   name = config.label or config.chain[-1]
   bar = tqdm.trange(
     first,
@@ -79,6 +86,7 @@ def _steps(
   )
   for number in bar:
     state, line, accuracy = one_step(run, state, ref, compare)
+    look_at_learner(line)
     if number == 0:
       line |= run.programs.cost()
     every = config.evaluation.every

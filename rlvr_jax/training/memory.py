@@ -81,7 +81,10 @@ def explain(
 def text(table: Table) -> str:
   """A table for a reader."""
   if not table:
-    return "No program was compiled yet: the weights alone are too large."
+    return (
+      "No program of a step was compiled yet: the weights alone are too large, "
+      "or the warm start is."
+    )
   rows = [
     f"  {name:8} {_size(row.total)} = {_size(row.arguments)} arguments + "
     f"{_size(row.outputs)} outputs + {_size(row.temporaries)} temporaries"
@@ -95,15 +98,18 @@ def _knobs(config: ConfigDict) -> list[str]:
   slices = f"raise config.train.slices = {config.train.slices}"
   remat = f"config.model.remat = True, now {config.model.remat}"
   if fields.is_supervised(config):
-    length = f"lower config.data.length = {config.data.length}"
-    return [f"{slices}: rows at a time; it changes no result", remat, length]
+    length = (
+      f"lower config.data.length = {config.data.length}, in another --workdir"
+    )
+    rows = f"{slices}: rows at a time; it changes rounding alone"
+    return [rows, remat, length]
   return [
     f"{slices} for the update and the scoring; for the rollout set "
     f"config.rollout.rows = {config.rollout.rows}, responses at a time, 0 for "
-    "all; neither changes a result",
+    "all; both change rounding alone",
     remat,
     f"lower config.rollout.max_response = {config.rollout.max_response}, "
-    "tokens, 0 for the longest of the task",
+    "tokens, 0 for the longest of the task, in another --workdir",
   ]
 
 

@@ -28,12 +28,13 @@ class Replay(NamedTuple):
     note: of the dump.
     metrics: of the update made again.
     broken: (what, how many numbers of it are not finite) in the order in which
-      an update computes them.
+      an update computes them; what is of a minibatch, as a mean over its
+      slices.
   """
 
   note: dict
   metrics: dict[str, float]
-  broken: list[tuple[str, int]]
+  broken: list[tuple[str, float]]
 
   @property
   def same(self) -> bool:
@@ -84,10 +85,11 @@ def text(found: Replay) -> str:
     if found.same
     else "NOT the numbers of the run: are the devices others?"
   )
+  broken = [(name, _number(count)) for name, count in found.broken]
   first = "everything is finite"
-  if found.broken:
-    first = "first not finite: {}, {} of its numbers".format(*found.broken[0])
-  then = [f"  then {name}, {count}" for name, count in found.broken[1:]]
+  if broken:
+    first = "first not finite: {}, {} of its numbers".format(*broken[0])
+  then = [f"  then {name}, {count}" for name, count in broken[1:]]
   shown = [f"  {k} {v}" for k, v in sorted(found.metrics.items())]
   return "\n".join(
     [
@@ -100,6 +102,11 @@ def text(found: Replay) -> str:
       *shown,
     ]
   )
+
+
+def _number(count: float) -> str:
+  """A count in full; a mean over slices may be below 1."""
+  return f"{count:.0f}" if count >= 1 else f"{count:.2g}"
 
 
 def built(plain: dict) -> AnyRun:
@@ -121,7 +128,7 @@ def where_not_finite(
   ref: PyTree | None,
   batch: TokenBatch,
   index: int,
-) -> list[tuple[str, int]]:
+) -> list[tuple[str, float]]:
   """What of an update is not finite, in the order in which it is computed.
 
   Args:
@@ -132,7 +139,8 @@ def where_not_finite(
     index: which update of the step.
 
   Returns:
-    (what, how many of its numbers) of everything that is not finite.
+    (what, how many of its numbers) of everything that is not finite; what is of
+    a minibatch, as a mean over its slices.
   """
   parts = programs.method.parts
   watched = [p for part in parts for p in (part, _after(part.name))]
@@ -155,7 +163,7 @@ def where_not_finite(
     found += [(f"metric {k}", _count(v)) for k, v in own.items()]
     found += _leaves(f"new state of {part.name}", after[part.name])
   found += [("loss", _count(loss)), *_leaves("gradient", gradient)]
-  return [(name, int(count)) for name, count in found if count]
+  return [(name, float(count)) for name, count in found if count]
 
 
 def _watched(metrics: dict[str, Array], name: str) -> list[tuple[str, Array]]:

@@ -12,7 +12,7 @@ from rlvr_jax.models import mesh as mesh_lib
 from rlvr_jax.models.hf import files
 from rlvr_jax.models.transformer import Transformer
 from rlvr_jax.training import config as config_lib
-from rlvr_jax.training import resume, state, supervised
+from rlvr_jax.training import guard, resume, state, supervised
 from rlvr_jax.training.build import AnyRun, Run
 from rlvr_jax.training.checkpoint import Checkpoints
 from rlvr_jax.types import PyTree
@@ -100,6 +100,7 @@ def load_or_train(run: AnyRun, workdir: str | os.PathLike) -> PyTree:
 
   Raises:
     ConfigError: the folder holds the warm start of another configuration.
+    FloatingPointError: the warm start ends with weights that are not finite.
   """
   config, model = run.config, run.programs.model
   plain = model.without_adapters()
@@ -135,10 +136,21 @@ def _trained(
   params = _held(run, model, checkpoints)
   if params is None:
     params = supervised.train(run, model, _first(run, model))
+    _check_finite(params, run.config)
     config_lib.write(note, identity(run.config))
     checkpoints.commit(run.config.warm_start.steps, {"params": params})
   checkpoints.close()
   return params
+
+
+def _check_finite(params: PyTree, config: ConfigDict) -> None:
+  """Nothing else guards a warm start, and other runs may share it."""
+  if not jax.jit(guard.finite)(params):
+    raise FloatingPointError(
+      "the weights are not finite after the warm start, so it is not kept; "
+      "lower config.warm_start.learning_rate = "
+      f"{config.warm_start.learning_rate}, in another --workdir."
+    )
 
 
 def _held(
@@ -153,6 +165,7 @@ def _held(
 
 def _check_note(note: pathlib.Path, wanted: dict) -> None:
   differ = config_lib.differences(config_lib.read(note), wanted)
+  differ = [name for name in differ if name not in config_lib.FREE]
   if differ:
     raise config_lib.ConfigError(
       f"the warm start in {note.parent} was made with other values of "

@@ -10,8 +10,8 @@ from safetensors.numpy import load_file
 
 import runs
 from poison import Poison, poisoned
+from rlvr_jax.training import advance, dump, guard, loop, replay, updates
 from rlvr_jax.training import config as config_lib
-from rlvr_jax.training import dump, loop, replay, updates
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -97,6 +97,58 @@ def test_a_run_that_fails_again_finds_its_dump_there(folder, run, stopped):
   assert (folder / dump.NOTE).stat().st_mtime_ns == before
 
 
+@pytest.mark.parametrize(
+  ("known", "norm", "told"),
+  [
+    (0, 3.0, "the new state of a method is not finite"),
+    (3, 300.0, "the new state of a method is not finite"),
+    (4, 3.0, "the new state of a method is not finite"),
+    (4, 300.0, "the gradient norm 300.0 is far above the usual 1"),
+  ],
+)
+def test_the_reason_is_a_spike_only_where_the_guard_tells_one(
+  known, norm, told
+):
+  """Of 8 norms it has to know 4; it knew none when all were refused."""
+  seen = guard.init(8)
+  for _ in range(known):
+    seen = guard.advance(seen, np.bool(True), np.float32(1))
+  refused = types.SimpleNamespace(
+    state=types.SimpleNamespace(guard=seen),
+    metrics={dump.LOSS: 0.5, dump.NORM: norm},
+  )
+  assert dump.reason(refused, sigmas=6.0) == told
+
+
+def test_what_another_run_has_dumped_stays_as_it_is(run, stopped, tmp_path):
+  refused, _ = stopped
+  first = dump.write(run, refused, tmp_path)
+  (first / dump.NOTE).unlink()  # as if it had been killed before the end
+  other = types.SimpleNamespace(
+    config=runs.config(seed=7), programs=run.programs
+  )
+  second = dump.write(other, refused, tmp_path)
+  third = dump.write(run, refused, tmp_path)
+  names = [folder.name for folder in (first, second, third)]
+  assert names == [first.name, f"{first.name}-2", f"{first.name}-3"]
+  assert not (first / dump.NOTE).exists()
+  assert dump.note(second)["config"]["seed"] == 7
+  # Each is found again.
+  assert dump.write(other, refused, tmp_path) == second
+  assert dump.write(run, refused, tmp_path) == third
+
+
+def test_a_disk_without_room_for_the_dump_does_not_hide_why_the_run_stops(
+  run, stopped, tmp_path
+):
+  (tmp_path / "refused").write_text("a file where a folder would be")
+  with pytest.raises(FloatingPointError, match="5 updates in a row") as told:
+    with advance._explained(run, tmp_path, {}):
+      raise stopped[0]
+  assert "(The dump could not be written: " in str(told.value)
+  assert "experiments.replay" not in str(told.value)
+
+
 def test_the_replay_gives_the_same_numbers_and_names_what_broke_first(
   folder, run, monkeypatch, capsys
 ):
@@ -115,6 +167,14 @@ def test_a_replay_with_other_numbers_says_so(folder, run, monkeypatch):
   found = replay.Replay(note, dump.note(folder)["metrics"], [])
   assert not found.same
   assert "NOT the numbers of the run" in replay.text(found)
+
+
+def test_a_single_number_among_many_slices_is_not_told_as_none(folder):
+  note = dump.note(folder)
+  broken = [("statistic logp", 0.125), ("gradient['up']", 4194304.0)]
+  told = replay.text(replay.Replay(note, note["metrics"], broken))
+  assert "first not finite: statistic logp, 0.12 of its numbers" in told
+  assert "then gradient['up'], 4194304" in told
 
 
 def test_a_folder_without_a_dump_is_refused_by_name(tmp_path):

@@ -11,7 +11,7 @@ import pytest
 import runs
 from poison import Poison, poisoned
 from rlvr_jax import tasks
-from rlvr_jax.training import loop
+from rlvr_jax.training import loop, warm_start
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -129,6 +129,18 @@ def test_too_many_such_rows_stop_the_run_with_their_number(bad, stops):
     return loop._check_rows(run, line, 32)
   with pytest.raises(FloatingPointError, match="4 of the 32 responses"):
     loop._check_rows(run, line, 32)
+
+
+def test_a_warm_start_that_is_not_finite_is_not_kept(tmp_path, monkeypatch):
+  run = types.SimpleNamespace(config=runs.config())
+  bad = {"up": jnp.array([1.0, jnp.nan])}
+  monkeypatch.setattr(warm_start.supervised, "train", lambda *_: bad)
+  for name in ("_first", "_held"):
+    monkeypatch.setattr(warm_start, name, lambda *_: None)
+  with pytest.raises(FloatingPointError, match="warm_start.learning_rate"):
+    warm_start._trained(run, tmp_path, None)
+  assert not list((tmp_path / "warm_start").glob("params/[0-9]*"))
+  assert not (tmp_path / "warm_start" / "config.json").exists()
 
 
 def test_a_reward_that_is_no_number_is_unknown_and_so_left_out(tmp_path):

@@ -1,19 +1,23 @@
 """What a run takes of a device is told before it runs, and when it fails."""
 
 import json
+import types
 
 import jax
 import pytest
 
 import runs
-from rlvr_jax.training import memory
+from rlvr_jax.models.mesh import by_row, put
+from rlvr_jax.training import advance, loop, memory
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
 
 def ahead(p):
+  """As a run does it: before it has seen a prompt."""
   state, ref = runs.start(p)
-  traces = p.ahead(state, ref, *runs.prompts(p))
+  run = types.SimpleNamespace(programs=p, mesh=p.mesh)
+  traces = p.ahead(state, ref, *loop._inputs(run, state))
   return {name: traced.lower().compile() for name, traced in traces}
 
 
@@ -37,10 +41,15 @@ def test_every_program_of_a_step_has_its_bytes(programs, table):
   assert table["update"].arguments >= held > table["update"].outputs
 
 
-def test_what_was_compiled_ahead_is_not_compiled_again(programs, table, caplog):
+def test_what_was_compiled_ahead_is_not_compiled_again(
+  programs, table, caplog, monkeypatch
+):
   state, ref = runs.start(programs)
+  rows = by_row(programs.mesh)
+  prompts = put(runs.prompts(programs), rows)  # as host.encoded does
+  monkeypatch.setattr(runs, "prompts", lambda p: prompts)
   with jax.log_compiles():
-    batch = programs.sample(state, ref, *runs.prompts(programs))
+    batch = programs.sample(state, ref, *prompts)
     programs.rescored(state, ref, batch)
     runs.step(programs, state, ref)
     jax.jit(lambda x: x + 1, inline=False)(0)
@@ -49,6 +58,13 @@ def test_what_was_compiled_ahead_is_not_compiled_again(programs, table, caplog):
   assert "jit(<lambda>)" in compiled  # or nothing would be seen here at all
   ours = {"jit(_sample)", "jit(_rescored)", "jit(_prepare)", "jit(update)"}
   assert not ours.intersection(compiled), compiled
+
+
+def test_what_is_told_is_of_the_widest_prompts():
+  p = runs.programs("grpo", prompt_width=40)
+  run = types.SimpleNamespace(programs=p, mesh=p.mesh)
+  for x in loop._inputs(run, None):
+    assert x.shape == (p.settings.prompts, 40)
 
 
 def test_twice_the_slices_lower_the_temporaries_of_the_update(table):
@@ -83,6 +99,19 @@ def test_running_out_tells_the_table_and_three_knobs_in_order(table, said):
 def test_another_error_is_left_alone(table):
   error = jax.errors.JaxRuntimeError("INTERNAL: something else")
   memory.explain(error, table, runs.config())
+
+
+def test_running_out_before_the_first_step_is_explained_too(
+  tmp_path, monkeypatch
+):
+  def fail(run, workdir):
+    raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: 3.5G")
+
+  monkeypatch.setattr(advance.warm_start, "load_or_train", fail)
+  run = types.SimpleNamespace(config=runs.config())
+  with pytest.raises(MemoryError, match="the weights alone") as told:
+    advance.advance(run, tmp_path / "run", None, None)
+  assert "What helps, in this order:" in str(told.value)
 
 
 @pytest.mark.long
