@@ -71,10 +71,18 @@ class Checkpoints:
   Args:
     folder: made if missing.
     keep: how many to keep.
+    read_only: the folder is left as it is: it is not made, what looks like a
+      save that was cut off may be one under way, and damage is only told.
   """
 
-  def __init__(self, folder: str | os.PathLike, keep: int = 2):
+  def __init__(
+    self,
+    folder: str | os.PathLike,
+    keep: int = 2,
+    read_only: bool = False,
+  ):
     self.folder = pathlib.Path(folder).absolute()
+    self.read_only = read_only
     self._keep = keep
     self._open: ocp.CheckpointManager | None = None
     self._saving: int | None = None
@@ -220,7 +228,9 @@ class Checkpoints:
     """
     if self._open is None:
       options = ocp.CheckpointManagerOptions(
-        max_to_keep=self._keep, cleanup_tmp_directories=True
+        max_to_keep=self._keep,
+        create=not self.read_only,
+        cleanup_tmp_directories=not self.read_only,
       )
       folder = os.fspath(self.folder)
       self._open = ocp.CheckpointManager(folder, options=options)

@@ -89,6 +89,8 @@ def newest(
 ) -> tuple[int, Parts] | None:
   """Reads the newest checkpoint that is whole; sets damaged ones aside.
 
+  Of checkpoints that are opened to be read only, damaged ones are left as well.
+
   Args:
     checkpoints: of one folder.
     wanted: what to read of a checkpoint with this note, with shapes and
@@ -109,7 +111,9 @@ def newest(
       logging.info("going on after step %d", step)
       return step, found
     tried.append(f"step {step}: {damages[0]}")
-    name = checkpoints.set_aside(step)
+    name = str(step)
+    if not checkpoints.read_only:
+      name = checkpoints.set_aside(step)
     logging.warning(
       "damaged checkpoint: %s; it is kept as %s, and the one before it is used",
       *(tried[-1], checkpoints.folder / name),

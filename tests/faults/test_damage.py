@@ -105,6 +105,16 @@ def test_the_checkpoint_before_a_damaged_one_is_used(
   assert (tmp_path / "2.corrupt" / "run").is_dir()
 
 
+def test_a_reader_leaves_a_damaged_checkpoint_where_it_is(tmp_path, caplog):
+  saved(tmp_path, 1, 2).close()
+  data_file(tmp_path, 2).unlink()
+  reader = Checkpoints(tmp_path, read_only=True)
+  step, _ = newest(reader)
+  reader.close()
+  assert step == 1 and "step 2" in caplog.text
+  assert (tmp_path / "2").is_dir() and not reader.damaged()
+
+
 def test_a_changed_note_is_damage_and_not_another_model(tmp_path):
   checkpoints = saved(tmp_path, 1)
   path = tmp_path / "1" / "note" / "metadata"
