@@ -6,7 +6,6 @@ from collections.abc import Callable
 import jax
 from absl import logging
 
-from rlvr_jax import processes
 from rlvr_jax.training import config as config_lib
 from rlvr_jax.training import state as state_lib
 from rlvr_jax.training.build import AnyRun
@@ -100,17 +99,17 @@ def newest(
     Its step and parts; None if the folder has none at all.
 
   Raises:
-    ConfigError: its arrays are not those wanted, or all are damaged.
+    ConfigError: its arrays are not those wanted, it has no note, or all are
+      damaged.
+    OSError: it cannot be read now, though it may be whole.
   """
   tried = []
   for step in checkpoints.steps():
     found, damage = _read(checkpoints, step, wanted)
-    # What one process cannot read, all of them leave alone.
-    damages = list(filter(None, processes.exchange(damage)))
-    if not damages:
+    if damage is None:
       logging.info("going on after step %d", step)
       return step, found
-    tried.append(f"step {step}: {damages[0]}")
+    tried.append(f"step {step}: {damage}")
     name = str(step)
     if not checkpoints.read_only:
       name = checkpoints.set_aside(step)

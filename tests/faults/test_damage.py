@@ -1,8 +1,11 @@
 """Damaged checkpoints are found, told, set aside, and never trained over."""
 
+import errno
 import os
 import pathlib
 import random
+import resource
+import shutil
 import types
 
 import jax
@@ -113,6 +116,54 @@ def test_a_reader_leaves_a_damaged_checkpoint_where_it_is(tmp_path, caplog):
   reader.close()
   assert step == 1 and "step 2" in caplog.text
   assert (tmp_path / "2").is_dir() and not reader.damaged()
+
+
+def test_a_checkpoint_without_a_note_is_of_an_older_version(tmp_path):
+  checkpoints = saved(tmp_path, 1)
+  shutil.rmtree(tmp_path / "1" / "note")
+  with pytest.raises(ConfigError, match="written by an older version"):
+    newest(checkpoints)
+  assert checkpoints.steps() == [1] and not checkpoints.damaged()
+  checkpoints.close()
+
+
+def test_too_many_open_files_are_no_damage(tmp_path):
+  checkpoints = saved(tmp_path, 1, 2)
+  soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+  lowest = os.open(os.devnull, os.O_RDONLY)
+  os.close(lowest)
+  resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+  try:
+    with pytest.raises(OSError, match="may be whole and is left where it is"):
+      newest(checkpoints)
+  finally:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+  assert newest(checkpoints)[0] == 2 and not checkpoints.damaged()
+  checkpoints.close()
+
+
+@pytest.mark.parametrize(
+  "error",
+  [
+    PermissionError(errno.EACCES, "Permission denied"),
+    OSError(errno.ESTALE, "Stale file handle"),
+    ValueError("Error opening file [OS error 110: Connection timed out]"),
+  ],
+  ids=["who", "stale", "timed out"],
+)
+def test_an_error_of_the_machine_sets_nothing_aside(
+  tmp_path, monkeypatch, error
+):
+  def fails(*_):
+    raise error
+
+  checkpoints = saved(tmp_path, 1)
+  with monkeypatch.context() as patch:
+    patch.setattr(checkpoints, "_read", fails)
+    with pytest.raises(OSError, match="cannot be read now"):
+      newest(checkpoints)
+  assert newest(checkpoints)[0] == 1 and not checkpoints.damaged()
+  checkpoints.close()
 
 
 def test_a_changed_note_is_damage_and_not_another_model(tmp_path):
