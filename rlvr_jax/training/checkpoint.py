@@ -354,11 +354,14 @@ def _damaged(what: str, error: Exception) -> Damaged:
   return damage
 
 
-def _elsewhere(error: Exception) -> bool:
-  """Whether the machine is to blame; libraries tell the number in words."""
-  return getattr(error, "errno", None) in _ELSEWHERE or any(
-    f"[OS error {code}:" in str(error) for code in _ELSEWHERE
-  )
+def _elsewhere(error: BaseException | None) -> bool:
+  """Whether the machine is to blame; TensorStore tells the number in words."""
+  if error is None:
+    return False
+  words = (f"os_error_code='{code}'" for code in _ELSEWHERE)
+  told = getattr(error, "errno", None) in _ELSEWHERE
+  told = told or any(each in str(error) for each in words)
+  return told or _elsewhere(error.__cause__)
 
 
 def _told(error: Exception) -> str:

@@ -1,6 +1,7 @@
 """Damaged checkpoints are found, told, set aside, and never trained over."""
 
 import errno
+import json
 import os
 import pathlib
 import random
@@ -13,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
+from peers import Peers
 
 import runs
 from rlvr_jax.training import digest, resume, state
@@ -147,7 +149,7 @@ def test_too_many_open_files_are_no_damage(tmp_path):
   [
     PermissionError(errno.EACCES, "Permission denied"),
     OSError(errno.ESTALE, "Stale file handle"),
-    ValueError("Error opening file [OS error 110: Connection timed out]"),
+    ValueError("Failed to open: Connection timed out [os_error_code='110']"),
   ],
   ids=["who", "stale", "timed out"],
 )
@@ -155,7 +157,7 @@ def test_an_error_of_the_machine_sets_nothing_aside(
   tmp_path, monkeypatch, error
 ):
   def fails(*_):
-    raise error
+    raise Exception("Encountered error while reading") from error
 
   checkpoints = saved(tmp_path, 1)
   with monkeypatch.context() as patch:
@@ -299,3 +301,13 @@ def test_a_run_goes_on_alike_on_another_mesh(written, devices, shape):
       found, _ = runs.step(of.programs, found, ref)
     ends.append(jax.device_get(found.params))
   jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), *ends)
+
+
+@pytest.mark.long
+def test_arrays_cut_for_one_process_are_left_alone_by_both(tmp_path):
+  folder = str(tmp_path / "checkpoints")
+  with Peers(2, 2, tmp_path / "logs", folder, "cut", module="disks") as peers:
+    assert peers.wait(120) == [0, 0]
+    for number in range(2):
+      told = peers.log(number).split("RESULT")[1]
+      assert json.loads(told) == dict(step=1, same=True, damaged=["2.corrupt"])
