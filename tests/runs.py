@@ -175,7 +175,9 @@ def program(name: str) -> Iterator[types.ModuleType]:
 
 def held(workdir: str | os.PathLike, step: int) -> dict[str, str]:
   """All leaves of a checkpoint by path: dtype, shape and digest."""
-  checkpoints = Checkpoints(os.path.join(workdir, "checkpoints"))
+  checkpoints = Checkpoints(
+    os.path.join(workdir, "checkpoints"), read_only=True
+  )
   note = checkpoints.note(step)
   checkpoints.close()
   parts = note.parts.values()

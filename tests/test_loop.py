@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import pathlib
+import shutil
 
 import jax
 import numpy as np
@@ -11,6 +12,7 @@ from rlvr_jax import rng, tasks
 from rlvr_jax.analysis import data_selection
 from rlvr_jax.training import build, host, loop, metrics, warm_start
 from rlvr_jax.training import config as config_lib
+from rlvr_jax.training import folder as run_folder
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -137,6 +139,30 @@ def test_a_finished_run_started_again_does_nothing(finished):
   again = loop.train(c, run)
   assert [(run / name).read_text() for name in written] == before
   assert int(again.step) == int(state.step)
+
+
+def test_a_run_whose_checkpoints_are_gone_never_begins_anew(finished, folder):
+  c, run, _ = finished
+  lost = folder / "lost"
+  shutil.copytree(run, lost)
+  c = c.copy_and_resolve_references()
+  c.checkpoint.every = 1  # The third line is written after a save has ended.
+  for path in (lost / "checkpoints").iterdir():
+    shutil.rmtree(path)
+  with pytest.raises(config_lib.ConfigError) as caught:
+    loop.train(c, lost)
+  told = str(caught.value)
+  assert f"{lost / 'metrics.jsonl'} goes up to step 3" in told
+  assert "remove metrics.jsonl to begin again" in told
+  assert len(lines(lost)) == 4
+
+
+def test_a_run_killed_in_its_first_save_begins_anew(tmp_path):
+  text = "".join(json.dumps({"step": step}) + "\n" for step in range(4))
+  (tmp_path / "metrics.jsonl").write_text(text)
+  run_folder.check_not_lost(tmp_path, every=2)
+  with pytest.raises(config_lib.ConfigError, match="no checkpoint"):
+    run_folder.check_not_lost(tmp_path, every=1)
 
 
 def test_a_run_with_another_config_is_refused(finished):

@@ -37,7 +37,7 @@ def lines(path: pathlib.Path) -> list[dict]:
 
 def state(workdir: pathlib.Path, step: int) -> dict[str, str]:
   """Shape and digest of every array of a checkpoint, by path."""
-  checkpoints = Checkpoints(workdir / "checkpoints")
+  checkpoints = Checkpoints(workdir / "checkpoints", read_only=True)
   note = checkpoints.note(step)
   checkpoints.close()
   parts = note.parts.values()

@@ -51,8 +51,9 @@ def advance(
     The final state.
 
   Raises:
-    ConfigError: the folder holds a run that began with other weights, or
-      cannot be written, or none of its checkpoints is whole.
+    ConfigError: the folder holds a run that began with other weights, or one
+      whose checkpoints are gone, or cannot be written, or none of its
+      checkpoints is whole.
     FloatingPointError: too many updates in a row were refused.
     MemoryError: a device has too little memory.
     NotSaved: the last step, or three checkpoints in a row, are not on disk.
@@ -61,6 +62,7 @@ def advance(
   config, workdir = run.config, pathlib.Path(workdir).absolute()
   folder.check_shared(workdir / "config.json")
   warm_start.check(config, workdir)
+  folder.check_not_lost(workdir, config.checkpoint.every)
   # A refused run must not claim the folder: nothing is written before here.
   folder.claim(workdir, config)
   table: memory.Table = {}

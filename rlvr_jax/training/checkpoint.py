@@ -6,11 +6,12 @@ reading compares.
 """
 
 import contextlib
+import errno
 import json
 import os
 import pathlib
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import jax
@@ -19,6 +20,8 @@ from absl import logging
 from jax.experimental import multihost_utils
 
 import rlvr_jax
+from rlvr_jax import processes
+from rlvr_jax.training import config as config_lib
 from rlvr_jax.training import digest
 from rlvr_jax.types import PyTree
 
@@ -27,6 +30,11 @@ Facts = Mapping[str, str | list[str]]
 
 _FAILURES = 3  # in a row, that are too many
 _NOTE = "note"  # the item beside the parts
+# Errors of reading that tell of the machine, or of who may read, not of files.
+_ELSEWHERE = (
+  *(errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EPERM),
+  *(errno.ESTALE, errno.ETIMEDOUT),
+)
 
 
 class Damaged(Exception):
@@ -71,10 +79,18 @@ class Checkpoints:
   Args:
     folder: made if missing.
     keep: how many to keep.
+    read_only: the folder is left as it is: it is not made, what looks like a
+      save that was cut off may be one under way, and damage is only told.
   """
 
-  def __init__(self, folder: str | os.PathLike, keep: int = 2):
+  def __init__(
+    self,
+    folder: str | os.PathLike,
+    keep: int = 2,
+    read_only: bool = False,
+  ):
     self.folder = pathlib.Path(folder).absolute()
+    self.read_only = read_only
     self._keep = keep
     self._open: ocp.CheckpointManager | None = None
     self._saving: int | None = None
@@ -150,17 +166,25 @@ class Checkpoints:
     self._saving = None
 
   def note(self, step: int) -> Note:
-    """What a checkpoint says of itself.
+    """What a checkpoint says of itself; all processes must ask.
 
     Args:
       step: of the checkpoint.
 
     Raises:
-      Damaged: the note cannot be read, or is not as it was written.
+      ConfigError: it has no note.
+      Damaged: the note is not as it was written, or a process cannot read it.
+      OSError: it cannot be read now, though it may be whole.
     """
+    if not (self.folder / str(step) / _NOTE).is_dir():
+      raise config_lib.ConfigError(
+        f"{self.folder / str(step)} has no note of what it holds: it was "
+        "written by an older version, before checkpoints had notes. Go on with "
+        "that version, or move the folder away."
+      )
     args = ocp.args.Composite(**{_NOTE: ocp.args.JsonRestore()})
-    with _damage(f"the note of step {step}"):
-      found = self._manager.restore(step, args=args)[_NOTE]
+    with _agreed(f"the note of step {step}"):
+      found = self._read(step, args)[_NOTE]
       checksum = found.pop("checksum")
       if checksum != _checksum(found):
         raise Damaged(f"the note of step {step} is not as it was written")
@@ -181,13 +205,15 @@ class Checkpoints:
       The parts as saved, bit for bit, laid out like `like`.
 
     Raises:
-      Damaged: they cannot be read, or a digest differs.
+      ConfigError: it has no note.
+      Damaged: a process cannot read them, or a digest differs.
+      OSError: they cannot be read now, though they may be whole.
     """
     note = self.note(step)
     shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, _filled(like))
     args = {name: ocp.args.StandardRestore(x) for name, x in shapes.items()}
-    with _damage(f"step {step}"):
-      read = self._manager.restore(step, args=ocp.args.Composite(**args))
+    with _agreed(f"step {step}"):
+      read = self._read(step, ocp.args.Composite(**args))
       found = {**like, **{name: read[name] for name in args}}
     for name, part in found.items():
       _verify(name, part, note.parts[name])
@@ -220,11 +246,28 @@ class Checkpoints:
     """
     if self._open is None:
       options = ocp.CheckpointManagerOptions(
-        max_to_keep=self._keep, cleanup_tmp_directories=True
+        max_to_keep=self._keep,
+        create=not self.read_only,
+        cleanup_tmp_directories=not self.read_only,
       )
       folder = os.fspath(self.folder)
       self._open = ocp.CheckpointManager(folder, options=options)
     return self._open
+
+  def _read(self, step: int, args: ocp.args.Composite) -> ocp.args.Composite:
+    """Reads without waiting for other processes: theirs may have failed."""
+    me = jax.process_index()
+    options = ocp.CheckpointManagerOptions(
+      create=False,
+      multiprocessing_options=ocp.options.MultiprocessingOptions(
+        primary_host=me,
+        active_processes={me},
+        barrier_sync_key_prefix=f"process{me}",
+      ),
+    )
+    folder = os.fspath(self.folder)
+    with ocp.CheckpointManager(folder, options=options) as reader:
+      return reader.restore(step, args=args)
 
   def _start(self, step: int, parts: Parts, facts: Facts) -> None:
     note = {
@@ -281,14 +324,44 @@ def _checksum(note: dict) -> int:
 
 
 @contextlib.contextmanager
-def _damage(what: str):
-  """Any error of reading is damage: Orbax raises many kinds, even Exception."""
+def _agreed(what: str) -> Iterator[None]:
+  """What one process cannot read, all of them hold for damaged.
+
+  Any error of reading is damage: Orbax raises many kinds, even Exception.
+  """
+  damage = None
   try:
     yield
-  except (Damaged, MemoryError, jax.errors.JaxRuntimeError):
+  except (MemoryError, jax.errors.JaxRuntimeError):
     raise  # Of too little memory the files are not to blame.
   except Exception as error:
-    raise Damaged(f"{what} cannot be read: {_told(error)}") from error
+    if _elsewhere(error):
+      raise OSError(
+        f"{what} cannot be read now: {_told(error)}. It may be whole and is "
+        "left where it is; mend that and start the same command again."
+      ) from error
+    damage = _damaged(what, error)
+  told = processes.exchange(None if damage is None else str(damage))
+  for each in filter(None, told):
+    raise Damaged(each) from damage
+
+
+def _damaged(what: str, error: Exception) -> Damaged:
+  if isinstance(error, Damaged):
+    return error
+  damage = Damaged(f"{what} cannot be read: {_told(error)}")
+  damage.__cause__ = error
+  return damage
+
+
+def _elsewhere(error: BaseException | None) -> bool:
+  """Whether the machine is to blame; TensorStore tells the number in words."""
+  if error is None:
+    return False
+  words = (f"os_error_code='{code}'" for code in _ELSEWHERE)
+  told = getattr(error, "errno", None) in _ELSEWHERE
+  told = told or any(each in str(error) for each in words)
+  return told or _elsewhere(error.__cause__)
 
 
 def _told(error: Exception) -> str:

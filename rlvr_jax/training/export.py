@@ -64,14 +64,11 @@ def _newest(run: AnyRun, workdir: pathlib.Path) -> tuple[int, TrainState]:
   """The newest checkpoint of a run, where its arrays live in training."""
   params = jax.eval_shape(run.programs.model.init, run.key)
   shapes = jax.eval_shape(run.programs.init_state, run.key, params)
-  path = workdir / "checkpoints"
   none = config_lib.ConfigError(
     f"{workdir} holds no checkpoint; train for at least "
     f"config.checkpoint.every = {run.config.checkpoint.every} steps."
   )
-  if not path.is_dir():  # Opening it would make it.
-    raise none
-  checkpoints = Checkpoints(path, run.config.checkpoint.keep)
+  checkpoints = Checkpoints(workdir / "checkpoints", read_only=True)
   try:
     found = resume.held(run, shapes, checkpoints)
     if found is None:

@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 from rlvr_jax import processes
 from rlvr_jax.training import config as config_lib
 from rlvr_jax.training import metrics as metrics_lib
+from rlvr_jax.training.checkpoint import Checkpoints
 
 Line = Mapping[str, float]
 Accuracy = Mapping[str, Sequence[float]]
@@ -34,6 +35,38 @@ def check_shared(path: pathlib.Path, patience: float = 0) -> None:
       f"{[number for number, there in enumerate(seen) if there]} of "
       f"{len(seen)} only; give a --workdir that all of them share."
     )
+
+
+def check_not_lost(workdir: pathlib.Path, every: int) -> None:
+  """A run whose checkpoints are gone must not begin anew over its metrics.
+
+  Args:
+    workdir: of the run.
+    every: steps between two checkpoints.
+
+  Raises:
+    ConfigError: they are gone.
+  """
+  told = workdir / "metrics.jsonl"
+  last = metrics_lib.last_step(told)
+  # The first checkpoint may still be written when the next lines are; it is
+  # settled before the second one begins.
+  due = last is not None and last >= 2 * every
+  kept = workdir / "checkpoints"
+  if any(processes.exchange(due and _holds_none(kept))):
+    raise config_lib.ConfigError(
+      f"{told} goes up to step {last}, but {kept} holds no checkpoint; bring "
+      "the checkpoints back, or remove metrics.jsonl to begin again, or give "
+      "another --workdir."
+    )
+
+
+def _holds_none(folder: pathlib.Path) -> bool:
+  checkpoints = Checkpoints(folder, read_only=True)
+  try:
+    return not (checkpoints.steps() or checkpoints.damaged())
+  finally:
+    checkpoints.close()
 
 
 def claim(workdir: pathlib.Path, config: ConfigDict) -> None:

@@ -159,6 +159,14 @@ def mean_over_updates(lines: list[dict[str, float]]) -> dict[str, float]:
   return {k: one(k, [line[k] for line in lines]) for k in lines[0]}
 
 
+def last_step(path: str | os.PathLike) -> int | None:
+  """The step of the last whole line of a metrics file; None without lines."""
+  last = None
+  for _, line in _lines(pathlib.Path(path)):
+    last = line["step"]
+  return last
+
+
 def _written(value):
   if isinstance(value, list):
     return [x if isinstance(x, int) else _short(x) for x in value]

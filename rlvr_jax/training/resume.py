@@ -6,7 +6,6 @@ from collections.abc import Callable
 import jax
 from absl import logging
 
-from rlvr_jax import processes
 from rlvr_jax.training import config as config_lib
 from rlvr_jax.training import state as state_lib
 from rlvr_jax.training.build import AnyRun
@@ -89,6 +88,8 @@ def newest(
 ) -> tuple[int, Parts] | None:
   """Reads the newest checkpoint that is whole; sets damaged ones aside.
 
+  Of checkpoints that are opened to be read only, damaged ones are left as well.
+
   Args:
     checkpoints: of one folder.
     wanted: what to read of a checkpoint with this note, with shapes and
@@ -98,18 +99,20 @@ def newest(
     Its step and parts; None if the folder has none at all.
 
   Raises:
-    ConfigError: its arrays are not those wanted, or all are damaged.
+    ConfigError: its arrays are not those wanted, it has no note, or all are
+      damaged.
+    OSError: it cannot be read now, though it may be whole.
   """
   tried = []
   for step in checkpoints.steps():
     found, damage = _read(checkpoints, step, wanted)
-    # What one process cannot read, all of them leave alone.
-    damages = list(filter(None, processes.exchange(damage)))
-    if not damages:
+    if damage is None:
       logging.info("going on after step %d", step)
       return step, found
-    tried.append(f"step {step}: {damages[0]}")
-    name = checkpoints.set_aside(step)
+    tried.append(f"step {step}: {damage}")
+    name = str(step)
+    if not checkpoints.read_only:
+      name = checkpoints.set_aside(step)
     logging.warning(
       "damaged checkpoint: %s; it is kept as %s, and the one before it is used",
       *(tried[-1], checkpoints.folder / name),

@@ -50,7 +50,7 @@ def check(config: ConfigDict, workdir: str | os.PathLike) -> None:
   folder = _folder(config, workdir)
   if not (folder / "config.json").exists():
     return
-  checkpoints = Checkpoints(folder / "params", keep=1)
+  checkpoints = Checkpoints(folder / "params", read_only=True)
   # A note without parameters is of a warm start that was stopped.
   if checkpoints.latest() is not None:
     _check_note(folder / "config.json", identity(config))
@@ -130,16 +130,19 @@ def _trained(
   """The parameters after the warm start, from its folder if it was made."""
   folder = _folder(run.config, workdir)
   note = folder / "config.json"
-  checkpoints = Checkpoints(folder / "params", keep=1)
+  # Another run may be writing here what this one only reads.
+  checkpoints = Checkpoints(folder / "params", read_only=True)
   if checkpoints.latest() is not None:
     _check_note(note, identity(run.config))
   params = _held(run, model, checkpoints)
+  checkpoints.close()
   if params is None:
     params = supervised.train(run, model, _first(run, model))
     _check_finite(params, run.config)
+    checkpoints = Checkpoints(folder / "params", keep=1)
     config_lib.write(note, identity(run.config))
     checkpoints.commit(run.config.warm_start.steps, {"params": params})
-  checkpoints.close()
+    checkpoints.close()
   return params
 
 

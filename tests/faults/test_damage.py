@@ -1,8 +1,12 @@
 """Damaged checkpoints are found, told, set aside, and never trained over."""
 
+import errno
+import json
 import os
 import pathlib
 import random
+import resource
+import shutil
 import types
 
 import jax
@@ -10,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
+from peers import Peers
 
 import runs
 from rlvr_jax.training import digest, resume, state
@@ -103,6 +108,64 @@ def test_the_checkpoint_before_a_damaged_one_is_used(
   assert "step 2" in caplog.text and "2.corrupt" in caplog.text
   assert not (tmp_path / "2").exists()
   assert (tmp_path / "2.corrupt" / "run").is_dir()
+
+
+def test_a_reader_leaves_a_damaged_checkpoint_where_it_is(tmp_path, caplog):
+  saved(tmp_path, 1, 2).close()
+  data_file(tmp_path, 2).unlink()
+  reader = Checkpoints(tmp_path, read_only=True)
+  step, _ = newest(reader)
+  reader.close()
+  assert step == 1 and "step 2" in caplog.text
+  assert (tmp_path / "2").is_dir() and not reader.damaged()
+
+
+def test_a_checkpoint_without_a_note_is_of_an_older_version(tmp_path):
+  checkpoints = saved(tmp_path, 1)
+  shutil.rmtree(tmp_path / "1" / "note")
+  with pytest.raises(ConfigError, match="written by an older version"):
+    newest(checkpoints)
+  assert checkpoints.steps() == [1] and not checkpoints.damaged()
+  checkpoints.close()
+
+
+def test_too_many_open_files_are_no_damage(tmp_path):
+  checkpoints = saved(tmp_path, 1, 2)
+  soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+  lowest = os.open(os.devnull, os.O_RDONLY)
+  os.close(lowest)
+  resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+  try:
+    with pytest.raises(OSError, match="may be whole and is left where it is"):
+      newest(checkpoints)
+  finally:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+  assert newest(checkpoints)[0] == 2 and not checkpoints.damaged()
+  checkpoints.close()
+
+
+@pytest.mark.parametrize(
+  "error",
+  [
+    PermissionError(errno.EACCES, "Permission denied"),
+    OSError(errno.ESTALE, "Stale file handle"),
+    ValueError("Failed to open: Connection timed out [os_error_code='110']"),
+  ],
+  ids=["who", "stale", "timed out"],
+)
+def test_an_error_of_the_machine_sets_nothing_aside(
+  tmp_path, monkeypatch, error
+):
+  def fails(*_):
+    raise Exception("Encountered error while reading") from error
+
+  checkpoints = saved(tmp_path, 1)
+  with monkeypatch.context() as patch:
+    patch.setattr(checkpoints, "_read", fails)
+    with pytest.raises(OSError, match="cannot be read now"):
+      newest(checkpoints)
+  assert newest(checkpoints)[0] == 1 and not checkpoints.damaged()
+  checkpoints.close()
 
 
 def test_a_changed_note_is_damage_and_not_another_model(tmp_path):
@@ -238,3 +301,13 @@ def test_a_run_goes_on_alike_on_another_mesh(written, devices, shape):
       found, _ = runs.step(of.programs, found, ref)
     ends.append(jax.device_get(found.params))
   jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), *ends)
+
+
+@pytest.mark.long
+def test_arrays_cut_for_one_process_are_left_alone_by_both(tmp_path):
+  folder = str(tmp_path / "checkpoints")
+  with Peers(2, 2, tmp_path / "logs", folder, "cut", module="disks") as peers:
+    assert peers.wait(120) == [0, 0]
+    for number in range(2):
+      told = peers.log(number).split("RESULT")[1]
+      assert json.loads(told) == dict(step=1, same=True, damaged=["2.corrupt"])

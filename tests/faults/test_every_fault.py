@@ -18,6 +18,7 @@ ROWS = {
     ("faults/test_interrupted_run.py", "test_killed_at_every_kind_of_moment"),
   ),
   "3 killed while a checkpoint is saved": (
+    ("faults/test_saving.py", "test_what_a_killed_save_left_is_removed"),
     ("faults/test_interrupted_run.py", "test_killed_at_every_kind_of_moment"),
   ),
   "4 killed while an old checkpoint is deleted": (

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import pytest
 from ml_collections import ConfigDict
 
-from rlvr_jax.training import digest
+from rlvr_jax.training import digest, resume
 from rlvr_jax.training.advance import advance
 from rlvr_jax.training.checkpoint import Checkpoints, NotSaved
 from rlvr_jax.training.config import ConfigError
@@ -102,6 +102,28 @@ def test_closing_hides_no_other_error(tmp_path):
       checkpoints.close()
 
 
+def test_what_a_killed_save_left_is_removed_by_the_next_start_alone(tmp_path):
+  settled(Checkpoints(tmp_path), 1)
+  left = tmp_path / "2.orbax-checkpoint-tmp" / "run"
+  left.mkdir(parents=True)
+  reader = Checkpoints(tmp_path, read_only=True)
+  assert reader.latest() == 1
+  reader.restore(1, TREE)
+  reader.close()
+  assert left.is_dir()  # For a reader it may be a save under way.
+  checkpoints = Checkpoints(tmp_path)
+  settled(checkpoints, 3)
+  checkpoints.close()
+  assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "3"]
+
+
+def test_a_folder_that_is_only_read_is_not_made(tmp_path):
+  reader = Checkpoints(tmp_path / "none", read_only=True)
+  assert reader.latest() is None and resume.newest(reader, None) is None
+  reader.close()
+  assert not (tmp_path / "none").exists()
+
+
 def not_writable(tmp_path):
   """Folders that cannot be made, or be written to."""
   (tmp_path / "file").write_text("")
@@ -115,7 +137,9 @@ def not_writable(tmp_path):
 def test_a_folder_that_cannot_be_written_is_told_before_anything_is_computed(
   tmp_path,
 ):
-  config = ConfigDict(dict(model=dict(folder=""), steps=1))
+  config = ConfigDict(
+    dict(model=dict(folder=""), steps=1, checkpoint=dict(every=1))
+  )
   run = types.SimpleNamespace(config=config)  # Whoever computes will miss more.
   for folder in not_writable(tmp_path):
     with pytest.raises(ConfigError) as caught:
