@@ -182,22 +182,36 @@ def test_a_folder_without_a_dump_is_refused_by_name(tmp_path):
     replay.replay(tmp_path)
 
 
+def held(folder):
+  """All bytes of a folder by path."""
+  files = (path for path in folder.rglob("*") if path.is_file())
+  return {path.relative_to(folder): path.read_bytes() for path in files}
+
+
 @pytest.mark.long
 def test_a_run_stops_with_a_dump_that_the_command_line_replays(tmp_path):
-  """A bonus that overflows: from the configuration to the first number."""
+  """A bonus that overflows: from the configuration to the first number.
+
+  The checkpoint from before the stop is as it was, and the last one.
+  """
   c = runs.config(
     chain=("grpo", "entropy_bonus"),
     entropy_bonus=dict(coef=1e38),
     task__data_dir=str(tmp_path / "data"),
-    steps=8,
-    checkpoint__every=4,  # it stops in the third
+    steps=1,
+    checkpoint__every=1,
   )
   workdir = tmp_path / "run"
+  loop.train(c, workdir)
+  before = held(workdir / "checkpoints" / "1")
+  assert before
+  c.steps, c.checkpoint.every = 8, 4  # It stops in the third.
   with pytest.raises(FloatingPointError, match="experiments.replay") as told:
     loop.train(c, workdir)
   (folder,) = (workdir / "refused").iterdir()
   assert str(folder) in str(told.value)
-  assert not list((workdir / "checkpoints").glob("[0-9]*"))
+  assert [x.name for x in (workdir / "checkpoints").glob("[0-9]*")] == ["1"]
+  assert held(workdir / "checkpoints" / "1") == before
   process = runs.spawn(str(folder), module="experiments.replay")
   out, _ = process.communicate(timeout=240)
   assert process.returncode == 0, out
