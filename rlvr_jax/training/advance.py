@@ -131,7 +131,7 @@ def _dumped(
   try:
     folder = dump.write(run, refused, workdir)
   except Exception as caught:  # Orbax and safetensors raise many kinds.
-    error = str(caught)
+    error = str(caught) or repr(caught)
   # Nobody ends before the first process has written all of it.
   errors = list(filter(None, processes.exchange(error)))
   if errors:
