@@ -161,10 +161,8 @@ def mean_over_updates(lines: list[dict[str, float]]) -> dict[str, float]:
 
 def last_step(path: str | os.PathLike) -> int | None:
   """The step of the last whole line of a metrics file; None without lines."""
-  last = None
-  for _, line in _lines(pathlib.Path(path)):
-    last = line["step"]
-  return last
+  steps = [step for _, step in _lines(pathlib.Path(path))]
+  return steps[-1] if steps else None
 
 
 def _written(value):
