@@ -1,4 +1,4 @@
-"""Two processes that keep checkpoints on a disk that fails for one of them.
+"""Two processes that keep checkpoints on a disk that fails.
 
 Called with a folder and a kind; each process prints what it comes to.
 """
@@ -6,6 +6,7 @@ Called with a folder and a kind; each process prints what it comes to.
 import json
 import os
 import pathlib
+import resource
 import sys
 
 import jax
@@ -18,7 +19,7 @@ from rlvr_jax.training.checkpoint import Checkpoints
 
 def weights(mesh: jax.sharding.Mesh, step: int):
   """Arrays of which every device holds a part."""
-  x = jax.random.normal(jax.random.key(step), (64, 256))
+  x = jax.random.normal(jax.random.key(step), (1024, 256))
   return {"run": {"up": mesh_lib.put(x, mesh_lib.by_row(mesh))}}
 
 
@@ -39,10 +40,28 @@ def cut(folder: pathlib.Path, mesh: jax.sharding.Mesh) -> dict:
   return dict(step=step, same=same, damaged=checkpoints.damaged())
 
 
+def full(folder: pathlib.Path, mesh: jax.sharding.Mesh) -> dict:
+  """There is no room for two checkpoints, and then there is."""
+  checkpoints = Checkpoints(folder)
+  checkpoints.commit(1, weights(mesh, 1))
+  soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+  # Less than what a process writes, and more than it says.
+  resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, hard))
+  kept = []
+  for step in (2, 3, 4):
+    if step == 4:
+      resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    checkpoints.save(step, weights(mesh, step))
+    checkpoints.settle()
+    kept.append(checkpoints.steps())
+  checkpoints.close()
+  return dict(kept=kept)
+
+
 def main(folder: str, kind: str) -> None:
   processes.start()
   mesh = mesh_lib.make_mesh()
-  found = {"cut": cut}[kind](pathlib.Path(folder), mesh)
+  found = {"cut": cut, "full": full}[kind](pathlib.Path(folder), mesh)
   print("RESULT" + json.dumps(found))
 
 

@@ -1,6 +1,7 @@
 """A disk that is full or gone: a run goes on, and says so, or stops in time."""
 
 import contextlib
+import json
 import os
 import resource
 import shutil
@@ -10,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 from ml_collections import ConfigDict
+from peers import Peers
 
 from rlvr_jax.training import digest, resume
 from rlvr_jax.training.advance import advance
@@ -161,3 +163,15 @@ def test_saving_leaves_the_state_usable_and_takes_no_part_twice(tmp_path):
     assert {path: x.digest for path, x in held.items()} == known
     checkpoints.restore(step, TREE)
   checkpoints.close()
+
+
+@pytest.mark.long
+def test_a_disk_full_for_all_processes_is_told_and_left_by_all(tmp_path):
+  folder = str(tmp_path / "checkpoints")
+  with Peers(2, 2, tmp_path / "logs", folder, "full", module="disks") as peers:
+    assert peers.wait(120) == [0, 0]
+    for number in range(2):
+      log = peers.log(number)
+      told = log.split("RESULT")[1].splitlines()[0]
+      assert json.loads(told) == dict(kept=[[1], [1], [4, 1]])
+      assert log.count("could not be written to") == 2
