@@ -118,7 +118,7 @@ def read(
   state = jax.eval_shape(run.programs.init_state, run.key, params)
   where = layout(state, run.mesh), mesh_lib.shardings(ref, run.mesh)
   room = dict(zip(("state", "ref"), map(like, (state, ref), where)))
-  checkpoints = Checkpoints(folder / STATE, keep=1)
+  checkpoints = Checkpoints(folder / STATE, read_only=True)
   found = checkpoints.restore(checkpoints.latest(), room)
   checkpoints.close()
   rows = mesh_lib.by_row(run.mesh)
