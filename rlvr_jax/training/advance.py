@@ -127,9 +127,9 @@ def _dumped(
   That the disk is full must not hide why the run stops, nor make a scheduler
   start it again.
   """
-  folder = error = None
+  where = error = None
   try:
-    folder = dump.write(run, refused, workdir)
+    where = dump.write(run, refused, workdir)
   except Exception as caught:  # Orbax and safetensors raise many kinds.
     error = str(caught) or repr(caught)
   # Nobody ends before the first process has written all of it.
@@ -137,7 +137,7 @@ def _dumped(
   if errors:
     return f"(The dump could not be written: {errors[0]})"
   return (
-    f"{folder} holds what was refused; python -m experiments.replay with that "
+    f"{where} holds what was refused; python -m experiments.replay with that "
     "folder shows where it broke."
   )
 
