@@ -116,7 +116,8 @@ def test_a_run_killed_and_then_asked_to_stop_ends_the_same(
     with pytest.raises(KeyboardInterrupt):
       sft.train(config(rows, **chosen), war)
     assert len(runs.lines(war)) == 3
-    asked = iter([False, True])  # From step 2 on, which is saved.
+    # From step 2 on, which is saved; two programs are compiled before it.
+    asked = iter([False, False, False, True])
     patch.setattr(preemption, "reached", lambda: next(asked))
     patch.setattr(sft, "one_step", real)
     with pytest.raises(preemption.Preempted, match="after step 3, which is s"):
