@@ -1,9 +1,6 @@
 """Grading by tests that the program of a response must pass."""
 
-from collections.abc import Sequence
-
-from rlvr_jax.tasks.base import Problem
-from rlvr_jax.tasks.style import Style, each_reference, spoken
+from rlvr_jax.tasks.style import Style, by_verdicts, each_reference
 from rlvr_jax.verify import code
 from rlvr_jax.verify.code import cases
 
@@ -22,15 +19,9 @@ def graded_by_tests(allow_network: bool = False) -> Style:
   except RuntimeError as error:
     raise ValueError(str(error)) from error
 
-  def grade(
-    problems: Sequence[Problem], texts: Sequence[str]
-  ) -> list[float | None]:
-    references = [problem.answer for problem in problems]
-    verdicts = verifier.verify(references, [*map(spoken, problems, texts)])
-    return [None if right is None else float(right) for right in verdicts]
-
   # No two programs say the same, so there is nothing to vote on.
   extract = lambda problem, text: None
+  grade = by_verdicts(verifier.verify)
   return Style(grade, extract, each_reference(_check), "json")
 
 

@@ -1,7 +1,7 @@
 """What a way of grading is."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 from rlvr_jax.tasks.base import AgreeFn, GradeFn, Problem
@@ -36,6 +36,25 @@ def each_reference(check: Callable[[str], str | None]) -> Check:
     check: says what is wrong with one; None if nothing is.
   """
   return lambda references: [check(reference) for reference in references]
+
+
+def by_verdicts(
+  verify: Callable[[Sequence[str], Sequence[str]], list[bool | None]],
+) -> GradeFn:
+  """Grades 1 for right, 0 for wrong, None where it cannot be told.
+
+  Args:
+    verify: (references, responses) to a verdict on each response.
+  """
+
+  def grade(
+    problems: Sequence[Problem], texts: Sequence[str]
+  ) -> list[float | None]:
+    references = [problem.answer for problem in problems]
+    verdicts = verify(references, [*map(spoken, problems, texts)])
+    return [None if right is None else float(right) for right in verdicts]
+
+  return grade
 
 
 def spoken(problem: Problem, text: str) -> str:

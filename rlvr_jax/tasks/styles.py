@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from rlvr_jax import verify
 from rlvr_jax.tasks import instructed, scored
 from rlvr_jax.tasks.agreement import agreeing
-from rlvr_jax.tasks.base import Problem
 from rlvr_jax.tasks.filters import Check
 from rlvr_jax.tasks.programs import graded_by_tests
-from rlvr_jax.tasks.style import Style, spoken
+from rlvr_jax.tasks.style import Style, by_verdicts, spoken
 from rlvr_jax.verify import scorers
 from rlvr_jax.verify.code import cases
 
@@ -37,13 +36,7 @@ def math(strict: bool = True, clusters: str = "exact") -> Style:
   """
   verifier = verify.MathVerifier(strict)
 
-  def grade(
-    problems: Sequence[Problem], texts: Sequence[str]
-  ) -> list[float | None]:
-    references = [problem.answer for problem in problems]
-    verdicts = verifier.verify(references, [*map(spoken, problems, texts)])
-    return [None if right is None else float(right) for right in verdicts]
-
+  grade = by_verdicts(verifier.verify)
   extract = lambda problem, text: verifier.extract(spoken(problem, text))
   written = lambda problem, text: verifier.written(spoken(problem, text))
   agree = agreeing(written, verifier.equal, verify.canonical.key)

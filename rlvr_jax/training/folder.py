@@ -78,8 +78,8 @@ def claim(workdir: pathlib.Path, config: ConfigDict) -> None:
   processes.meet()  # All have checked what the folder holds.
   try:
     workdir.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=workdir):
-      pass  # A folder with an old config.json may be one to read only.
+    # A folder with an old config.json may be one to read only.
+    tempfile.TemporaryFile(dir=workdir).close()
     config_lib.write(workdir / "config.json", config_lib.plain(config))
   except OSError as error:
     raise config_lib.ConfigError(

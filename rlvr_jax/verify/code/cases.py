@@ -1,5 +1,6 @@
 """Reads the tests of a programming problem, in the forms that datasets have."""
 
+import contextlib
 import json
 from typing import NamedTuple
 
@@ -112,13 +113,12 @@ def _paired(inputs: object, outputs: object, name: object) -> list[Case]:
 
 def _call(given: object, wanted: object) -> tuple[list, object]:
   """The arguments of a call and its value; as text, JSON to a line."""
-  try:
+  # What is no JSON is a text that means itself.
+  with contextlib.suppress(ValueError, RecursionError):
     if isinstance(given, str):
       given = [json.loads(line) for line in given.splitlines()]
     if isinstance(wanted, str):
       wanted = json.loads(wanted)
-  except (ValueError, RecursionError):
-    pass  # A text that means itself.
   if not isinstance(given, list):
     raise ValueError(f"calls a function with {given!r:.60}, which is no list")
   return given, wanted
