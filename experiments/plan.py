@@ -53,7 +53,7 @@ def main() -> None:
       program,
       p.settings.updates if name == "update" else 1,
       len(devices),
-      sampler.WINDOW,
+      given.trips(p),
     )
     for name, program in tqdm.tqdm(traced.items(), "compiling", leave=False)
   ]

@@ -38,12 +38,12 @@ def split():
 def test_matrix_products_are_counted_forward_and_backward():
   traced = jax.jit(jax.grad(layered, argnums=(0, 1))).trace(*split())
   one = 2 * ROWS * WIDTH * WIDTH
-  assert work.flops(traced.jaxpr.jaxpr, 1) == 3 * LAYERS * one
+  assert work.flops(traced.jaxpr.jaxpr) == 3 * LAYERS * one
 
 
 def test_every_layer_gathers_its_weights_once():
   compiled_ = jax.jit(layered).lower(*split()).compile()
-  sent = hlo.moved(compiled_.as_text(), 1).sent["all-gather"]
+  sent = hlo.moved(compiled_.as_text()).sent["all-gather"]
   weights = WIDTH * WIDTH * 4
   assert sent.count == LAYERS
   assert sent.bytes == LAYERS * weights * (DEVICES - 1) / DEVICES
@@ -53,7 +53,7 @@ def test_products_read_their_operands_in_every_layer():
   compiled_ = jax.jit(layered).lower(*split()).compile()
   rows = ROWS // DEVICES
   one = 4 * (2 * rows * WIDTH + WIDTH * WIDTH)
-  assert hlo.moved(compiled_.as_text(), 1).products == LAYERS * one
+  assert hlo.moved(compiled_.as_text()).products == LAYERS * one
 
 
 def test_a_loop_that_ends_by_itself_runs_as_often_as_it_is_said():
@@ -61,8 +61,8 @@ def test_a_loop_that_ends_by_itself_runs_as_often_as_it_is_said():
   loop = lambda x: jax.lax.while_loop(lambda y: y.sum() < 9, lambda y: y @ y, x)
   traced = jax.jit(loop).trace(x)
   text = traced.lower().compile().as_text()
-  assert work.flops(traced.jaxpr.jaxpr, 7) == 7 * 2 * 8**3
-  assert hlo.moved(text, 7).products == 7 * 3 * 8 * 8 * 4
+  assert work.flops(traced.jaxpr.jaxpr, (7,)) == 7 * 2 * 8**3
+  assert hlo.moved(text, (7,)).products == 7 * 3 * 8 * 8 * 4
 
 
 # How compilers write who takes part: eight devices in each.
@@ -83,10 +83,10 @@ ENTRY %main (x: bf16[16]) -> bf16[128] {
   ROOT %y = bf16[128]{0:T(128)(2,1)} all-gather(%x), replica_groups=GROUPS, dim
 }
 """
-  sent = hlo.moved(text.replace("GROUPS", groups), 1).sent["all-gather"]
+  sent = hlo.moved(text.replace("GROUPS", groups)).sent["all-gather"]
   assert sent == (1, 128 * 2 * 7 / 8)
   with pytest.raises(ValueError, match="who takes part"):
-    hlo.moved(text.replace("replica_groups=GROUPS", "channel_id=1"), 1)
+    hlo.moved(text.replace("replica_groups=GROUPS", "channel_id=1"))
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ ENTRY %main (s: (s32[], f32[8,8])) -> (s32[], f32[8,8]) {{
   ROOT %w = (s32[], f32[8,8]) while(%s.2), condition=%end, body=%body
 }}
 """
-  assert hlo.moved(text, 9).products == times * 3 * 8 * 8 * 4
+  assert hlo.moved(text, (9,)).products == times * 3 * 8 * 8 * 4
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +127,7 @@ def update():
 
 def test_arguments_are_the_parts_that_a_device_has(update):
   begin, traced = update
-  found = compiled.figures("update", traced, 2, 4, 1)
+  found = compiled.figures("update", traced, 2, 4, ())
   own = places.on_device((begin.state.params, begin.state.opt))
   all_of_it = places.on_device((begin.state, begin.ref))
   # The rollout comes on top; what a program does not read is left out.
@@ -136,7 +136,7 @@ def test_arguments_are_the_parts_that_a_device_has(update):
 
 
 def test_the_largest_bound_is_the_limit(update):
-  found = compiled.figures("update", update[1], 2, 4, 1)
+  found = compiled.figures("update", update[1], 2, 4, ())
   quick = chips.Chip(1e9, 1e30, 1e30, 1.0)
   bounds = compiled.bounds(found, chips.Topology("quick", quick, (4,)))
   assert bounds.limit == "network" and bounds.seconds == bounds.network > 0

@@ -40,7 +40,7 @@ def compiled(draws, length, window):
       model=MODEL,
       length=length,
       ends=ENDS,
-      window=window,
+      block=window,
     )
   )
 
@@ -295,7 +295,7 @@ def test_sampling_in_parts_changes_no_token(rows, devices):
       ends=ENDS, **how,
     )
   )(jax.random.key(0))  # fmt: skip
-  whole, cut = run(), run(rows=rows, devices=devices)
+  whole, cut = run(), run(rows=rows)
   for name in ("tokens", "mask", "group", "source", "prompt"):
     np.testing.assert_array_equal(getattr(whole, name), getattr(cut, name))
   for name in ("sample_logp", "old_logp"):

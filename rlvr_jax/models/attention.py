@@ -1,7 +1,7 @@
 """Grouped-query attention: what its scores are, and that of one new token.
 
-Shapes: H query heads, K key-value heads, h head size; R = H / K query heads
-share a key-value head. P prompts with G rows each.
+Shapes: R rows, K key-value heads, G query heads share one of them, h head
+size, C positions of a block.
 """
 
 import dataclasses
@@ -9,6 +9,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
+from rlvr_jax.models.cache import Cache
 from rlvr_jax.models.config import DecoderConfig
 
 Array = jax.Array
@@ -42,57 +43,47 @@ class Attention:
     return query - key < self.window
 
   def decode(
-    self,
-    q_pgkrd: Array,
-    k_pgkd: Array,
-    v_pgkd: Array,
-    prompt: tuple[Array, Array, Array],
-    own: tuple[Array, Array, Array],
-    positions: Array,
+    self, q_rkgd: Array, cache: Cache, layer: Array | int, positions: Array
   ) -> Array:
-    """Attention of one new token per row to prompt, own past and itself.
+    """Attention of one new token per row to what its row holds so far.
 
-    The prompt's keys stand in memory once for the G rows that share them.
+    Blocks of positions are taken one after the other, no more of them than the
+    longest row fills. A block that lies behind the end of a row changes no bit
+    of it, so rows do not depend on each other's lengths.
 
     Args:
-      q_pgkrd: f[P, G, K, R, h] query of the new token.
-      k_pgkd: f[P, G, K, h] its key.
-      v_pgkd: f[P, G, K, h] its value.
-      prompt: keys f[P, K, W, h], values f[P, K, W, h], valid bool[P, W].
-      own: keys f[P, G, K, N, h], values f[P, G, K, N, h], valid bool[N].
-      positions: i32[P, G] of the new token.
+      q_rkgd: f[R, K, G, h] query of the new token.
+      cache: holds the new token, too.
+      layer: that this is.
+      positions: i32[R] of the new token.
 
     Returns:
-      f[P, G, K, R, h].
+      f[R, K, G, h].
     """
     f32 = dict(preferred_element_type=jnp.float32)
-    shared = jnp.einsum("pgkrd,pkwd->pgkrw", q_pgkrd, prompt[0], **f32)
-    past = jnp.einsum("pgkrd,pgknd->pgkrn", q_pgkrd, own[0], **f32)
-    itself = jnp.einsum("pgkrd,pgkd->pgkr", q_pgkrd, k_pgkd, **f32)[..., None]
-    in_prompt, in_past = self._reach(prompt[2], own[2], positions)
-    shared = jnp.where(in_prompt, self.scores(shared), -jnp.inf)
-    past = jnp.where(in_past, self.scores(past), -jnp.inf)
-    scores = jnp.concatenate([shared, past, self.scores(itself)], axis=-1)
-    weights = jax.nn.softmax(scores, axis=-1).astype(q_pgkrd.dtype)
-    width, length = shared.shape[-1], past.shape[-1]
-    w_shared, w_past, w_self = jnp.split(weights, [width, width + length], -1)
-    return (
-      jnp.einsum("pgkrw,pkwd->pgkrd", w_shared, prompt[1])
-      + jnp.einsum("pgkrn,pgknd->pgkrd", w_past, own[1])
-      + w_self * v_pgkd[:, :, :, None]
-    )
 
-  def _reach(self, prompt, own, positions):
-    """Which keys the new tokens see: bool[P, G|1, 1, 1, W] and [..., N]."""
-    if self.window is None:
-      return prompt[:, None, None, None], own
-    place = jnp.cumsum(prompt, axis=1) - 1
-    first = place[:, -1:] + 1  # of the response
-    at = positions[:, :, None, None, None]
-    near = self.sees(at, place[:, None, None, None])
-    own_place = first + jnp.arange(own.shape[0])
-    recent = self.sees(at, own_place[:, None, None, None])
-    return prompt[:, None, None, None] & near, own & recent
+    def block(number, sums):
+      top, total, mixed = sums
+      k, v = cache.block(layer, number)
+      place = number * cache.size + jnp.arange(cache.size)
+      at = positions[:, None, None, None]
+      scores = self.scores(jnp.einsum("rkgd,rkdc->rkgc", q_rkgd, k, **f32))
+      seen = (place <= at) & self.sees(at, place)
+      scores = jnp.where(seen, scores, -jnp.inf)
+      # Finite, or a block of which a row sees nothing would make NaN.
+      highest = jnp.maximum(top, scores.max(axis=-1))
+      shrink = jnp.exp(top - highest)
+      weights = jnp.exp(scores - highest[..., None])
+      part = jnp.einsum("rkgc,rkcd->rkgd", weights.astype(v.dtype), v, **f32)
+      total = total * shrink + weights.sum(axis=-1)
+      return highest, total, mixed * shrink[..., None] + part
+
+    empty = jnp.full(q_rkgd.shape[:3], jnp.finfo(jnp.float32).min)
+    nothing = jnp.zeros(q_rkgd.shape, jnp.float32)
+    blocks = positions.max() // cache.size + 1
+    start = empty, jnp.zeros_like(empty), nothing
+    _, total, mixed = jax.lax.fori_loop(0, blocks, block, start)
+    return (mixed / total[..., None]).astype(q_rkgd.dtype)
 
 
 def of_layer(config: DecoderConfig, window: Array | None) -> Attention:

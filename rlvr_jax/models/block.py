@@ -29,15 +29,45 @@ def rms_norm(x: Array, weight: Array, config: DecoderConfig) -> Array:
   return (x32 * inverse * scale).astype(x.dtype)
 
 
+def _weight_last(x: Array, weight: Array, axes: int) -> Array:
+  """f[N, out...] of f[N, in...] and f[in..., out...]."""
+  return jnp.tensordot(x, weight, axes)
+
+
+def weight_first(x: Array, weight: Array, axes: int, **how) -> Array:
+  """f[N, out...] of f[N, in...] and f[out..., in...].
+
+  With a few rows this is a third faster on CPU, where the second operand of a
+  product is copied into another order first: better the small one.
+  """
+  last = lambda y: tuple(range(y.ndim - axes, y.ndim))
+  over = (last(weight), last(x)), ((), ())
+  return jnp.moveaxis(jax.lax.dot_general(weight, x, over, **how), -1, 0)
+
+
+def turned(name: str, weight: Array) -> Array:
+  """f[out..., in...] of a matrix f[in..., out...] of this name."""
+  into = 2 if name in ("output", "output" + LORA_A) else 1
+  return jnp.transpose(weight, (*range(into, weight.ndim), *range(into)))
+
+
 class Block(nnx.Module):
   """One layer: attention and a gated feed-forward, each with its residual.
 
   Tokens stand in one flat axis N: with rows and positions apart, the gradient
   of a weight contracts over two axes, which is several times slower on CPU.
+
+  Args:
+    config: sizes and choices.
+    rngs: of the weights.
+    turned: matrices are as `turned` makes them.
   """
 
-  def __init__(self, config: DecoderConfig, rngs: nnx.Rngs):
+  def __init__(
+    self, config: DecoderConfig, rngs: nnx.Rngs, turned: bool = False
+  ):
     c = self.config = config
+    self.turned = turned
     d, h, f = c.width, c.head_dim, c.hidden
     # Residual branches start small so that depth does not change the scale.
     depth = 2 * c.layers
@@ -85,11 +115,12 @@ class Block(nnx.Module):
   def _times(self, name: str, x: Array) -> Array:
     """A matrix with its adapters applied to f[N, ...]."""
     weight = lambda suffix: getattr(self, name + suffix)[...].astype(x.dtype)
+    times = weight_first if self.turned else _weight_last
     axes, lora = x.ndim - 1, self.config.lora
-    out = jnp.tensordot(x, weight(""), axes)
+    out = times(x, weight(""), axes)
     if lora is not None and name in lora.targets:
-      low = jnp.tensordot(x, weight(LORA_A), axes)
-      out = out + jnp.tensordot(low, weight(LORA_B), 1) * lora.scale
+      low = times(x, weight(LORA_A), axes)
+      out = out + times(low, weight(LORA_B), 1) * lora.scale
     return out
 
   def project(

@@ -5,9 +5,10 @@ stacked on a leading axis and applied by a scan, so compile time does not grow
 with depth.
 
 Letters: B rows, S positions, D width, L layers, K key-value heads, h head size,
-V vocabulary, N tokens; P prompts of G rows.
+V vocabulary, N tokens, R rows that decode.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -17,20 +18,13 @@ from flax import nnx
 
 from rlvr_jax.models import attention, rope, whole
 from rlvr_jax.models import mesh as mesh_lib
-from rlvr_jax.models.block import Block, rms_norm
+from rlvr_jax.models.block import Block, rms_norm, weight_first
+from rlvr_jax.models.cache import Cache
 from rlvr_jax.models.config import DecoderConfig
 from rlvr_jax.types import Array, PyTree
 
 SMALL_VOCABULARY = 512
 EVERYTHING = np.iinfo(np.int32).max  # a window that ends nowhere
-
-
-class Cache(NamedTuple):
-  """Keys and values of all layers, and which positions hold one."""
-
-  keys: Array  # f[L, P, K, W, h] of prompts, f[L, P, G, K, N, h] of rows
-  values: Array
-  valid: Array  # bool[P, W] of prompts, bool[N] of rows
 
 
 class Layer(NamedTuple):
@@ -97,14 +91,13 @@ class Decoder(nnx.Module):
     head = self.embedding if self.config.tied else self.head
     return head[...].astype(self.config.dtype)
 
-  def logits(self, hidden: Array) -> Array:
-    """f32[..., V] from f[..., D]."""
-    z = jnp.einsum(
-      "...d,vd->...v",
-      hidden,
-      self.output(),
-      preferred_element_type=jnp.float32,
-    )
+  def logits(self, hidden: Array, few: bool = False) -> Array:
+    """f32[..., V] from f[..., D]; few: of some rows on CPU."""
+    f32 = dict(preferred_element_type=jnp.float32)
+    if few:
+      z = weight_first(hidden, self.output(), 1, **f32)
+    else:
+      z = jnp.einsum("...d,vd->...v", hidden, self.output(), **f32)
     cap = self.config.logit_soft_cap
     return z if cap is None else cap * jnp.tanh(z / cap)
 
@@ -126,6 +119,13 @@ class Decoder(nnx.Module):
     )
     return Layer(jnp.where(windowed[:, None], near, far), window)
 
+  def _how(self, layer: Layer) -> tuple[Array, attention.Attention]:
+    """Frequencies of the rotary embedding, and the attention of a layer."""
+    frequency, window = layer
+    if frequency is None:
+      frequency = rope.frequencies(self.config.rope, self.config.head_dim)
+    return frequency, attention.of_layer(self.config, window)
+
   def scan(self, layer, x: Array, extra: PyTree = None):
     """Applies `layer(block, turns, attention, x, extra) -> (x, out)` to each.
 
@@ -135,12 +135,9 @@ class Decoder(nnx.Module):
     graphdef, stacked = nnx.split(self.blocks)
 
     def body(x, inputs):
-      weights, (frequency, window), per_layer = inputs
-      if frequency is None:
-        frequency = rope.frequencies(self.config.rope, self.config.head_dim)
-      attend = attention.of_layer(self.config, window)
+      weights, how, per_layer = inputs
       block = nnx.merge(graphdef, weights)
-      x, out = layer(block, frequency, attend, x, per_layer)
+      x, out = layer(block, *self._how(how), x, per_layer)
       return self._by_row(x), out
 
     if self.config.remat:
@@ -175,34 +172,52 @@ class Decoder(nnx.Module):
     return self.norm(x).reshape(*shape, -1), cache
 
   def step(
-    self, tokens: Array, positions: Array, prompt: Cache, own: Cache
-  ) -> tuple[Array, tuple]:
-    """One new token per row against the caches.
+    self,
+    tokens: Array,
+    positions: Array,
+    cache: Cache,
+    layers: Sequence[Block] | None = None,
+  ) -> tuple[Array, Cache]:
+    """One new token per row against the cache.
 
     Args:
-      tokens: i32[P, G].
-      positions: i32[P, G].
-      prompt: cache of the P prompts.
-      own: cache of what each row has produced before.
+      tokens: i32[R].
+      positions: i32[R] of the tokens in their rows.
+      cache: of what the rows hold before them.
+      layers: the blocks one by one, in place of the stacked ones.
 
     Returns:
-      Normalised states f[P, G, D], and the new keys and values
-      f[L, P, G, K, h] for the caller to put into its cache.
+      Normalised states f[R, D], and the cache with the tokens.
     """
-    shape, c = tokens.shape, self.config
+    c = self.config
 
-    def layer(block, frequency, attend, x, caches):
-      q, k, v = block.project(x, positions.reshape(-1), frequency)
-      pk, pv, ok, ov = caches
-      k, v = (y.reshape(*shape, c.kv_heads, c.head_dim) for y in (k, v))
-      q = q.reshape(*shape, c.kv_heads, -1, c.head_dim)
-      prompts, past = (pk, pv, prompt.valid), (ok, ov, own.valid)
-      out = attend.decode(q, k, v, prompts, past, positions)
-      return block.finish(x, out.reshape(-1, c.heads, c.head_dim)), (k, v)
+    def layer(block, frequency, attend, x, cache, number):
+      q, k, v = block.project(x, positions, frequency)
+      cache = cache.put(number, positions, k, v)
+      q = q.reshape(len(q), c.kv_heads, -1, c.head_dim)
+      out = attend.decode(q, cache, number, positions)
+      return block.finish(x, out.reshape(-1, c.heads, c.head_dim)), cache
 
-    caches = (prompt.keys, prompt.values, own.keys, own.values)
-    x, new = self.scan(layer, self.embed(tokens.reshape(-1)), caches)
-    return self.norm(x).reshape(*shape, -1), new
+    x, cache = self._decode(layer, self.embed(tokens), cache, layers)
+    return self.norm(x), cache
+
+  def _decode(self, layer, x, cache, layers):
+    """Applies `layer(block, turns, attention, x, cache, number)` to each."""
+    if layers is not None:
+      hows = self._layers()
+      for number, block in enumerate(layers):
+        how = jax.tree.map(lambda x, n=number: x[n], hows)
+        x, cache = layer(block, *self._how(how), x, cache, number)
+      return x, cache
+    graphdef, stacked = nnx.split(self.blocks)
+
+    def body(carry, inputs):
+      weights, how, number = inputs
+      block = nnx.merge(graphdef, weights)
+      return layer(block, *self._how(how), *carry, number), None
+
+    inputs = stacked, self._layers(), jnp.arange(self.config.layers)
+    return jax.lax.scan(body, (x, cache), inputs)[0]
 
 
 def _positions(valid: Array, segment: Array | None) -> Array:

@@ -1,6 +1,7 @@
 """The decoder as pure functions of its parameters: what the rest works with."""
 
 import dataclasses
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -8,10 +9,31 @@ from flax import nnx
 
 from rlvr_jax import rng, stats
 from rlvr_jax.kernels.sharded import Layout
+from rlvr_jax.models import cache as cache_lib
 from rlvr_jax.models import mesh as mesh_lib
-from rlvr_jax.models.config import DecoderConfig
-from rlvr_jax.models.decoder import Cache, Decoder
+from rlvr_jax.models.block import LORA_A, LORA_B, Block, turned
+from rlvr_jax.models.cache import Cache
+from rlvr_jax.models.config import MATRICES, DecoderConfig
+from rlvr_jax.models.decoder import Decoder
 from rlvr_jax.types import Array, PyTree, TokenBatch
+
+# Weights of a layer that a scan may copy at every token without harm.
+SMALL = 2**18
+
+
+class Read(NamedTuple):
+  """Prompts that have been read."""
+
+  hidden: Array  # f[P, D] state after the last token
+  length: Array  # i32[P] tokens
+  cache: Cache
+
+
+class Decoding(NamedTuple):
+  """Parameters as decoding reads them."""
+
+  params: PyTree
+  layers: list[PyTree] | None  # the blocks written out and turned
 
 
 class Transformer:
@@ -29,6 +51,8 @@ class Transformer:
     self.config, self.layout = config, layout
     make = lambda: self._decoder(nnx.Rngs(params=0, lora=1))
     self._graphdef = nnx.graphdef(nnx.eval_shape(make))
+    block = lambda: Block(config, nnx.Rngs(params=0, lora=1), turned=True)
+    self._turned_block = nnx.graphdef(nnx.eval_shape(block))
 
   def _decoder(self, rngs: nnx.Rngs) -> Decoder:
     return Decoder(self.config, rngs, self.layout and self.layout.mesh)
@@ -38,6 +62,10 @@ class Transformer:
     rngs = nnx.Rngs(params=key, lora=rng.named(key, "lora"))
     _, state = nnx.split(self._decoder(rngs))
     return nnx.to_pure_dict(state)
+
+  def of_one_device(self) -> "Transformer":
+    """The same decoder for code that runs on each device by itself."""
+    return Transformer(self.config)
 
   def without_adapters(self) -> "Transformer":
     """The same decoder without low-rank adapters."""
@@ -91,36 +119,66 @@ class Transformer:
     return self.module(params).logits(hidden)
 
   def prefill(
-    self, params: PyTree, tokens: Array, valid: Array
-  ) -> tuple[Array, Cache]:
+    self, params: PyTree, tokens: Array, valid: Array, block: int
+  ) -> Read:
     """Reads prompts once.
 
     Args:
       params: of the decoder.
       tokens: i32[P, W] left-padded.
       valid: bool[P, W].
-
-    Returns:
-      The state after each prompt f[P, D] and the prompts' Cache.
+      block: positions of a block of the cache.
     """
-    states, kv = self.module(params).full(tokens, valid)
-    keys, values = (x.swapaxes(2, 3) for x in kv)  # heads before positions
-    return states[:, -1], Cache(keys, values, valid)
+    length = valid.sum(axis=1).astype(jnp.int32)
+    # A token's place is its position: prompts of any width fill the same.
+    place = jnp.arange(tokens.shape[1]) + (tokens.shape[1] - length)[:, None]
+    begun = jnp.take_along_axis(tokens, place % tokens.shape[1], axis=1)
+    here = jnp.arange(tokens.shape[1]) < length[:, None]
+    states, kv = self.module(params).full(begun, here)
+    last = jnp.take_along_axis(states, length[:, None, None] - 1, axis=1)
+    return Read(last[:, 0], length, cache_lib.of_sequences(*kv, block))
+
+  def decoding(self, params: PyTree) -> Decoding:
+    """The parameters of `gathered` as `step` and `next_logits` want them."""
+    if not self._writes_out(params):
+      return Decoding(params, None)
+    layers = range(self.config.layers)
+    return Decoding(params, [_turned(params["blocks"], n) for n in layers])
+
+  def _writes_out(self, params: PyTree) -> bool:
+    """Whether layers are written out, which costs time to compile.
+
+    On CPU a scan copies the weights of a layer at every token.
+    """
+    mesh = self.layout and self.layout.mesh
+    on = mesh.devices.flat[0].platform if mesh else jax.default_backend()
+    sizes = (x.size for x in jax.tree.leaves(params["blocks"]))
+    return on == "cpu" and sum(sizes) > SMALL * self.config.layers
 
   def step(
-    self,
-    params: PyTree,
-    tokens: Array,
-    positions: Array,
-    prompt: Cache,
-    own: Cache,
-  ) -> tuple[Array, tuple]:
+    self, weights: Decoding, tokens: Array, positions: Array, cache: Cache
+  ) -> tuple[Array, Cache]:
     """One new token per row, see `Decoder.step`."""
-    return self.module(params).step(tokens, positions, prompt, own)
+    merge = lambda state: nnx.merge(self._turned_block, state)
+    layers = weights.layers and [merge(state) for state in weights.layers]
+    module = self.module(weights.params)
+    return module.step(tokens, positions, cache, layers)
 
-  def empty_cache(self, prompts: int, per_prompt: int, length: int) -> Cache:
-    """A cache for `length` response tokens of every row."""
-    c = self.config
-    shape = (c.layers, prompts, per_prompt, c.kv_heads, length, c.head_dim)
-    zeros = jnp.zeros(shape, c.dtype)
-    return Cache(zeros, zeros, jnp.zeros(length, bool))
+  def next_logits(self, weights: Decoding, hidden: Array) -> Array:
+    """f32[R, V] from f[R, D]."""
+    return self.module(weights.params).logits(
+      hidden, weights.layers is not None
+    )
+
+  def empty_cache(self, rows: int, length: int, block: int) -> Cache:
+    """A cache for `length` positions of every row."""
+    return cache_lib.empty(self.config, rows, length, block)
+
+
+def _turned(blocks: PyTree, number: int) -> PyTree:
+  """The weights of a layer, with matrices as a turned `Block` wants them."""
+  matrices = {f"{m}{s}" for m in MATRICES for s in ("", LORA_A, LORA_B)}
+  one = lambda name, x: (
+    turned(name, x[number]) if name in matrices else x[number]
+  )
+  return {name: one(name, x) for name, x in blocks.items()}

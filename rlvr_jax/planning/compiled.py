@@ -41,7 +41,11 @@ class Bounds(NamedTuple):
 
 
 def figures(
-  name: str, traced: jax.stages.Traced, times: int, devices: int, trips: int
+  name: str,
+  traced: jax.stages.Traced,
+  times: int,
+  devices: int,
+  trips: tuple[float, ...],
 ) -> Figures:
   """Compiles; no array is allocated.
 
@@ -50,7 +54,7 @@ def figures(
     traced: with the places of its arguments.
     times: that a step runs it.
     devices: that it runs on.
-    trips: of a loop that ends when its rows do, at most.
+    trips: of loops that end when their rows do, the outermost first.
   """
   began = time.perf_counter()
   compiled = traced.lower().compile()

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 
 from rlvr_jax.models import mesh as mesh_lib
+from rlvr_jax.models.cache import BLOCK
 from rlvr_jax.training.programs import Programs
 from rlvr_jax.training.state import TrainState, layout, like
 from rlvr_jax.types import PyTree
@@ -17,6 +18,18 @@ class Given(NamedTuple):
   ref: PyTree | None
   prompts: jax.ShapeDtypeStruct
   prompt_mask: jax.ShapeDtypeStruct
+
+
+def trips(p: Programs) -> tuple[float, float]:
+  """How often the loops of a rollout run if no response ends early.
+
+  Returns:
+    Tokens, and blocks of the cache that attention reads for one, in the mean.
+  """
+  s = p.settings
+  rounds = -(-sum(rows for _, rows in p.plan.draws) // s.rows) if s.rows else 1
+  positions = s.prompt_width + s.length / 2
+  return rounds * s.length, positions / BLOCK + 0.5
 
 
 def of(p: Programs) -> Given:

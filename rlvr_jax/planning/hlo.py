@@ -46,7 +46,7 @@ class Operation(NamedTuple):
 class Sent(NamedTuple):
   """What one kind of collective sends."""
 
-  count: int
+  count: float
   bytes: float  # that a device sends, in rings
 
 
@@ -57,12 +57,12 @@ class Moved(NamedTuple):
   products: float  # bytes that matrix products read and write
 
 
-def moved(text: str, trips: int) -> Moved:
+def moved(text: str, trips: tuple[float, ...] = ()) -> Moved:
   """Adds up the program of one device.
 
   Args:
     text: of a compiled program.
-    trips: of a loop that ends when its rows do, at most.
+    trips: of loops that end when their rows do, the outermost first.
   """
   bodies, entry = _computations(text)
   sent: dict[str, Sent] = {}
@@ -97,21 +97,23 @@ def _computations(text: str) -> tuple[dict[str, list[Operation]], str]:
   return found, entry
 
 
-def _runs(bodies: dict, entry: str, trips: int) -> dict[str, int]:
+def _runs(bodies: dict, entry: str, trips: tuple) -> dict[str, float]:
   """How often each computation runs."""
   times: collections.Counter = collections.Counter()
 
-  def run(name, count):
+  def run(name, count, trips):
     times[name] += count
     for operation in bodies[name]:
-      again = 1
+      again, deeper = 1, trips
       if operation.kind == "while":
-        again = _known_trips(operation, bodies) or trips
+        again = _known_trips(operation, bodies)
+        if again is None:
+          again, deeper = (trips[0] if trips else 1), trips[1:]
       for kind, inner in _called(operation):
         if kind != "to_apply" or operation.kind == "call":
-          run(inner, count * again)
+          run(inner, count * again, deeper)
 
-  run(entry, 1)
+  run(entry, 1, trips)
   return times
 
 

@@ -5,21 +5,22 @@ import math
 from jax.extend import core
 
 
-def flops(jaxpr: core.Jaxpr, trips: int) -> float:
+def flops(jaxpr: core.Jaxpr, trips: tuple[float, ...] = ()) -> float:
   """Operations of all matrix products, of all devices together.
 
   Args:
     jaxpr: of the program.
-    trips: of a loop that ends when its rows do, at most.
+    trips: of loops that end when their rows do, the outermost first.
   """
   return sum(_of(eqn, trips) for eqn in jaxpr.eqns)
 
 
-def _of(eqn: core.JaxprEqn, trips: int) -> float:
+def _of(eqn: core.JaxprEqn, trips: tuple[float, ...]) -> float:
   name, params = eqn.primitive.name, eqn.params
   if name == "dot_general":
     return _product(eqn)
-  inside = [flops(jaxpr, trips) for jaxpr in _inner(params)]
+  deeper = trips[1:] if name == "while" else trips
+  inside = [flops(jaxpr, deeper) for jaxpr in _inner(params)]
   if name == "cond":
     return max(inside)
   return sum(inside) * _times(name, params, trips)
@@ -43,14 +44,16 @@ def _inner(params: dict) -> list[core.Jaxpr]:
   return [jaxpr for jaxpr in closed if isinstance(jaxpr, core.Jaxpr)]
 
 
-def _times(name: str, params: dict, trips: int) -> int:
+def _times(name: str, params: dict, trips: tuple[float, ...]) -> float:
   """How often an operation runs what is inside."""
   if name == "scan":
     return params["length"]
   if name == "while":
-    return trips
+    return trips[0] if trips else 1
   if name == "shard_map":
-    return params["mesh"].size
+    return math.prod(
+      params["mesh"].shape[a] for a in params["newly_manual_axes"]
+    )
   if name == "pallas_call":
     return math.prod(params["grid_mapping"].grid)
   return 1

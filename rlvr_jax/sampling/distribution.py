@@ -23,7 +23,11 @@ def temper(logits: Array, temperature: Array) -> Array:
 
 
 def truncate(
-  logits: Array, top_k: int, top_p: Array | float, min_p: Array | float
+  logits: Array,
+  top_k: Array | None = None,
+  top_p: Array | None = None,
+  min_p: Array | None = None,
+  most: int | None = None,
 ) -> Array:
   """Drops unlikely tokens by setting their logits to -inf.
 
@@ -31,31 +35,41 @@ def truncate(
   tokens, the smallest set of likeliest tokens with mass at least `top_p` (the
   token that crosses the threshold stays), those with at least `min_p` of the
   likeliest token's probability. Of equally likely tokens the first two cuts
-  keep the lower ids, so they keep exactly as many as they say. Neutral Python
-  values cost nothing.
+  keep the lower ids, so they keep exactly as many as they say. None costs
+  nothing.
 
   Args:
     logits: f32[N, V] after the temperature.
-    top_k: tokens to keep; 0 keeps all.
-    top_p: f32[] mass to keep, in (0, 1]; 1 keeps all.
-    min_p: f32[] in [0, 1); 0 keeps all.
+    top_k: i32[N] tokens to keep; 0 keeps all.
+    top_p: f32[N] mass to keep, in (0, 1]; 1 keeps all.
+    min_p: f32[N] in [0, 1); 0 keeps all.
+    most: no `top_k` is larger; None for V.
 
   Returns:
     f32[N, V].
   """
-  if top_k and top_k < logits.shape[-1]:
-    lowest = jax.lax.top_k(logits, top_k)[0][:, -1:]
-    logits = _keep(logits, lowest, top_k)
-  if not (isinstance(top_p, (int, float)) and top_p >= 1):
-    logits = _nucleus(logits, top_p)
-  if not (isinstance(min_p, (int, float)) and min_p <= 0):
+  if top_k is not None:
+    logits = _likeliest(logits, top_k[:, None], most or logits.shape[-1])
+  if top_p is not None:
+    logits = _nucleus(logits, top_p[:, None])
+  if min_p is not None:
     relative = jnp.exp(logits - logits.max(axis=-1, keepdims=True))
-    logits = jnp.where(relative < min_p, -jnp.inf, logits)
+    logits = jnp.where(relative < min_p[:, None], -jnp.inf, logits)
   return logits
 
 
-def _nucleus(logits: Array, top_p: Array | float) -> Array:
-  """Keeps of f32[N, V] the smallest set of likeliest tokens of mass top_p."""
+def _likeliest(logits: Array, top_k: Array, most: int) -> Array:
+  """Keeps of f32[N, V] the i32[N, 1] likeliest tokens, at most `most`."""
+  size = logits.shape[-1]
+  ordered = jax.lax.top_k(logits, min(most, size))[0]
+  place = jnp.clip(top_k - 1, 0, ordered.shape[-1] - 1)
+  lowest = jnp.take_along_axis(ordered, place, axis=-1)
+  kept = _keep(logits, lowest, top_k)
+  return jnp.where((top_k == 0) | (top_k >= size), logits, kept)
+
+
+def _nucleus(logits: Array, top_p: Array) -> Array:
+  """Keeps of f32[N, V] the smallest sets of likeliest tokens of mass top_p."""
   ordered = -jnp.sort(-logits, axis=-1)
   p = jax.nn.softmax(ordered, axis=-1)
   # The mass before a token decides, so the likeliest is never dropped. Rounding

@@ -45,7 +45,9 @@ class CutLogp:
 
   def from_logits(self, logits: Array, *, targets: Array) -> Array:
     """F32[N, V] and i32[N] to f32[N]."""
-    cut = distribution.truncate(logits, self.top_k, self.top_p, self.min_p)
+    cuts = self.top_k or None, self.top_p, self.min_p
+    each = (None if x is None else jnp.full(len(logits), x) for x in cuts)
+    cut = distribution.truncate(logits, *each, most=self.top_k)
     own = jnp.take_along_axis(cut, targets[:, None], axis=-1)[:, 0]
     return own - jax.nn.logsumexp(cut, axis=-1)
 

@@ -237,9 +237,15 @@ class Programs:
   def _rollout(self, params, prompts, prompt_mask, draws, key):
     s = self.settings
     how = dict(length=s.length, ends=s.ends, needs=self.method.needs)
-    how |= dict(rows=s.rows, devices=mesh_lib.row_parts(self.mesh))
     return sampler.rollout(
-      params, prompts, prompt_mask, draws, key, model=self.model, **how
+      params,
+      prompts,
+      prompt_mask,
+      draws,
+      key,
+      model=self.model,
+      rows=s.rows,
+      **how,
     )
 
   def _sample(self, state, ref, prompts, prompt_mask) -> TokenBatch:

@@ -1,0 +1,157 @@
+"""The samples that wait for a row, dealt out to the devices that hold rows.
+
+Prompts are dealt like cards, so every device gets its share of a draw that
+takes only the first prompts. Each device works off a queue of its own.
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rlvr_jax import rng
+from rlvr_jax.types import Array, Draw
+
+
+class Numbers(NamedTuple):
+  """Which prompts and samples a batch holds; the dice are made of these."""
+
+  prompt: Array  # u32[P] or i32[P]
+  first_sample: Array  # i32[P]; the rows of a prompt count on from it
+
+
+class Samples(NamedTuple):
+  """What is to be sampled, and how; [Q] each. None: no draw wants that."""
+
+  prompt: Array  # i32, of those on its device
+  key: Array
+  limit: Array  # i32 most tokens
+  draw: Array  # i32 its number
+  temperature: Array  # f32; of a draw whose temperature is a function: unused
+  score_temperature: Array  # f32
+  top_k: Array | None  # i32, 0 keeps all
+  top_p: Array | None  # f32
+  min_p: Array | None  # f32
+
+
+class Queue(NamedTuple):
+  """The samples of a device, and the order in which they are begun."""
+
+  samples: Samples
+  order: Array  # i32[Q] sample numbers, those nobody wants behind the others
+  wanted: Array  # i32[1] how many of them are wanted
+
+
+def dealt(count: int, devices: int) -> np.ndarray:
+  """i64[E, n]: which of `count` things each device gets.
+
+  Numbers from `count` on fill up the last round and mean nothing.
+  """
+  rounds = -(-count // devices)
+  return np.arange(devices * rounds).reshape(rounds, devices).T
+
+
+def make(
+  draws: tuple[Draw, ...],
+  key: Array,
+  numbers: Numbers,
+  length: int,
+  limits: Array | None,
+  devices: int,
+) -> Queue:
+  """The queues of all devices, one behind the other.
+
+  Args:
+    draws: of P prompts, the main one first.
+    key: of this step's sampling.
+    numbers: of the P prompts and their samples.
+    length: most tokens of a response.
+    limits: i32[P, G] the same for each sample of the main draw, or None.
+    devices: E that rows are split over.
+
+  Returns:
+    A Queue with arrays [E Q], `wanted` [E].
+  """
+  each, real = [], []
+  for number, draw in enumerate(draws):
+    limit = length if number or limits is None else limits
+    samples = _of_draw(draw, number, key, numbers, limit, devices)
+    place = dealt(draw.prompts(len(numbers.prompt)), devices)
+    each.append(jax.tree.map(functools.partial(_spread, place), samples))
+    inside = place < draw.prompts(len(numbers.prompt))
+    real.append(np.repeat(inside, draw.per_prompt, axis=1))
+  each = [samples._replace(**_unwanted(draws)) for samples in each]
+  samples = jax.tree.map(lambda *x: jnp.concatenate(x, 1).reshape(-1), *each)
+  real = np.concatenate(real, axis=1)
+  order = np.argsort(~real, axis=1, kind="stable").reshape(-1)
+  count = lambda x: jnp.asarray(x, jnp.int32)
+  return Queue(samples, count(order), count(real.sum(axis=1)))
+
+
+def _spread(place: np.ndarray, x: Array) -> Array:
+  """[E, n G] of [P, G]: what each of E devices gets of n prompts."""
+  return x[np.minimum(place, len(x) - 1)].reshape(len(place), -1)
+
+
+def _of_draw(draw, number, key, numbers, limit, devices) -> Samples:
+  """The samples [P, G] of a draw that takes P prompts."""
+  count = draw.prompts(len(numbers.prompt))
+  shape = count, draw.per_prompt
+  of = lambda x, kind: jnp.broadcast_to(jnp.asarray(x, kind), shape)
+  temperature = 0.0 if callable(draw.temperature) else draw.temperature
+  return Samples(
+    prompt=of(np.arange(count)[:, None] // devices, jnp.int32),
+    key=_keys(rng.named(key, draw.name), numbers, *shape),
+    limit=of(limit, jnp.int32),
+    draw=of(number, jnp.int32),
+    temperature=of(temperature, jnp.float32),
+    score_temperature=of(draw.score_temperature, jnp.float32),
+    top_k=of(draw.top_k, jnp.int32),
+    top_p=of(draw.top_p, jnp.float32),
+    min_p=of(draw.min_p, jnp.float32),
+  )
+
+
+def _keys(key: Array, numbers: Numbers, count: int, per_prompt: int) -> Array:
+  fold = jax.vmap(jax.random.fold_in, in_axes=(None, 0))
+  samples = numbers.first_sample[:count, None] + jnp.arange(per_prompt)
+  return jax.vmap(fold)(fold(key, numbers.prompt[:count]), samples)
+
+
+def _unwanted(draws: tuple[Draw, ...]) -> dict[str, None]:
+  """The cuts that no draw makes: a neutral Python value costs nothing."""
+  neutral = lambda x, value: isinstance(x, (int, float)) and x == value
+  cuts = {
+    "top_k": all(neutral(draw.top_k, 0) for draw in draws),
+    "top_p": all(neutral(draw.top_p, 1) for draw in draws),
+    "min_p": all(neutral(draw.min_p, 0) for draw in draws),
+  }
+  return {name: None for name, unwanted in cuts.items() if unwanted}
+
+
+def of_draws(
+  x: Array, draws: tuple[Draw, ...], prompts: int, devices: int
+) -> list[Array]:
+  """What was found of all samples, by draw.
+
+  Args:
+    x: [E Q, ...] in the order of `make`.
+    draws: as given to it.
+    prompts: P.
+    devices: E.
+
+  Returns:
+    [P G, ...] for each draw, the samples of a prompt together.
+  """
+  x, begin, found = x.reshape(devices, -1, *x.shape[1:]), 0, []
+  for draw in draws:
+    count = draw.prompts(prompts)
+    size = -(-count // devices) * draw.per_prompt
+    own = x[:, begin : begin + size]
+    own = own.reshape(devices, -1, draw.per_prompt, *x.shape[2:])
+    own = own.swapaxes(0, 1).reshape(-1, draw.per_prompt, *x.shape[2:])
+    found.append(own[:count].reshape(-1, *x.shape[2:]))
+    begin += size
+  return found
