@@ -13,8 +13,6 @@ from rlvr_jax.models.config import DecoderConfig
 
 Array = jax.Array
 
-BLOCK = 128
-
 
 class Cache(NamedTuple):
   """Keys and values; blocks stand in front, so that one is one piece."""
@@ -63,9 +61,7 @@ class Cache(NamedTuple):
     return Cache(*map(one, self, source))
 
 
-def empty(
-  config: DecoderConfig, rows: int, length: int, block: int = BLOCK
-) -> Cache:
+def empty(config: DecoderConfig, rows: int, length: int, block: int) -> Cache:
   """Room for rows of so many positions."""
   c, blocks = config, -(-length // block)
   shape = (c.layers, blocks, rows, c.kv_heads)
@@ -75,7 +71,7 @@ def empty(
   )
 
 
-def of_sequences(keys: Array, values: Array, block: int = BLOCK) -> Cache:
+def of_sequences(keys: Array, values: Array, block: int) -> Cache:
   """The cache of whole sequences, as a full pass leaves them.
 
   Args:

@@ -45,10 +45,23 @@ class Transformer:
   Args:
     config: sizes and choices.
     layout: of tokens and vocabulary on a mesh; None for one device.
+    platform: of the devices without a layout, "cpu", "gpu" or "tpu"; None for
+      the default.
+
+  Attributes:
+    platform: of the devices.
   """
 
-  def __init__(self, config: DecoderConfig, layout: Layout | None = None):
+  def __init__(
+    self,
+    config: DecoderConfig,
+    layout: Layout | None = None,
+    platform: str | None = None,
+  ):
     self.config, self.layout = config, layout
+    if layout is not None:
+      platform = layout.mesh.devices.flat[0].platform
+    self.platform = platform or jax.default_backend()
     make = lambda: self._decoder(nnx.Rngs(params=0, lora=1))
     self._graphdef = nnx.graphdef(nnx.eval_shape(make))
     block = lambda: Block(config, nnx.Rngs(params=0, lora=1), turned=True)
@@ -64,8 +77,14 @@ class Transformer:
     return nnx.to_pure_dict(state)
 
   def of_one_device(self) -> "Transformer":
-    """The same decoder for code that runs on each device by itself."""
-    return Transformer(self.config)
+    """The same decoder, for code that each device runs by itself."""
+    return Transformer(self.config, platform=self.platform)
+
+  @property
+  def block(self) -> int:
+    """Positions of a block of the cache that suit the devices."""
+    # A vector register of a TPU holds 128 numbers; on CPU less is wasted.
+    return 64 if self.platform == "cpu" else 128
 
   def without_adapters(self) -> "Transformer":
     """The same decoder without low-rank adapters."""
@@ -150,10 +169,8 @@ class Transformer:
 
     On CPU a scan copies the weights of a layer at every token.
     """
-    mesh = self.layout and self.layout.mesh
-    on = mesh.devices.flat[0].platform if mesh else jax.default_backend()
-    sizes = (x.size for x in jax.tree.leaves(params["blocks"]))
-    return on == "cpu" and sum(sizes) > SMALL * self.config.layers
+    sizes = sum(x.size for x in jax.tree.leaves(params["blocks"]))
+    return self.platform == "cpu" and sizes > SMALL * self.config.layers
 
   def step(
     self, weights: Decoding, tokens: Array, positions: Array, cache: Cache

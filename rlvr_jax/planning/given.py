@@ -5,7 +5,6 @@ from typing import NamedTuple
 import jax
 
 from rlvr_jax.models import mesh as mesh_lib
-from rlvr_jax.models.cache import BLOCK
 from rlvr_jax.training.programs import Programs
 from rlvr_jax.training.state import TrainState, layout, like
 from rlvr_jax.types import PyTree
@@ -29,7 +28,7 @@ def trips(p: Programs) -> tuple[float, float]:
   s = p.settings
   rounds = -(-sum(rows for _, rows in p.plan.draws) // s.rows) if s.rows else 1
   positions = s.prompt_width + s.length / 2
-  return rounds * s.length, positions / BLOCK + 0.5
+  return rounds * s.length, positions / p.model.block + 0.5
 
 
 def of(p: Programs) -> Given:

@@ -55,6 +55,13 @@ class Rows(NamedTuple):
   record: Record
 
 
+# What of it is [R, ...].
+PER_ROW = ("sample", "going", "position", "token", "hidden")
+
+# Rows below which it is not worth the time to compile a loop for fewer.
+FEWEST = 16
+
+
 class Sampler(NamedTuple):
   """How rows work, see `rollout`."""
 
@@ -77,14 +84,29 @@ class Sampler(NamedTuple):
       rows: R.
     """
     state = self.start(prompts, queue, rows)
+    sizes = self._sizes(rows)
+    for size, fewer in zip(sizes, [*sizes[1:], 0]):
 
-    def left(state):
-      return state.going.any() | (state.begun < queue.wanted[0])
+      def left(state, fewer=fewer):
+        waiting = state.begun < queue.wanted[0]
+        return waiting | (state.going.sum() > fewer)
 
-    def advance(state):
-      return self.advance(weights, prompts, queue, state)
+      def advance(state):
+        return self.advance(weights, prompts, queue, state)
 
-    return jax.lax.while_loop(left, advance, state).record
+      state = jax.lax.while_loop(left, advance, _gathered(state, size))
+    return state.record
+
+  def _sizes(self, rows: int) -> list[int]:
+    """Rows that decode, and how few of them do when most have ended.
+
+    On CPU a quarter of the rows takes a quarter of the time; elsewhere reading
+    the weights takes it, and another loop only takes long to compile.
+    """
+    sizes = [rows]
+    while self.model.platform == "cpu" and sizes[-1] >= 4 * FEWEST:
+      sizes.append(sizes[-1] // 4)
+    return sizes
 
   def start(self, prompts: Read, queue: Queue, rows: int) -> Rows:
     """Rows that have done nothing."""
@@ -167,6 +189,17 @@ class Sampler(NamedTuple):
     most = max(draw.top_k for draw in self.draws)
     cuts = own.top_k, own.top_p, own.min_p
     return distribution.truncate(tempered, *cuts, most)
+
+
+def _gathered(state: Rows, rows: int) -> Rows:
+  """So many rows, those that are going among them."""
+  if rows == len(state.going):
+    return state
+  order = jnp.argsort(~state.going, stable=True)[:rows]
+  take = lambda x: x[order]
+  own = {name: take(getattr(state, name)) for name in PER_ROW}
+  cache = jax.tree.map(lambda x: x[:, :, order], state.cache)
+  return state._replace(cache=cache, **own)
 
 
 def _uniforms(keys: Array, count: Array) -> Array:

@@ -18,7 +18,7 @@ from jax.sharding import PartitionSpec as P
 
 from rlvr_jax import stats
 from rlvr_jax.models import mesh as mesh_lib
-from rlvr_jax.models.cache import BLOCK, Cache
+from rlvr_jax.models.cache import Cache
 from rlvr_jax.models.transformer import Decoding, Read, Transformer
 from rlvr_jax.sampling import parts, queue
 from rlvr_jax.sampling.queue import Numbers, Queue
@@ -53,7 +53,7 @@ def rollout(
   length: int,
   ends: Ends,
   needs: tuple[Need, ...] = (),
-  block: int = BLOCK,
+  block: int | None = None,
   numbers: Numbers | None = None,
   limits: Array | None = None,
   rows: int = 0,
@@ -70,13 +70,14 @@ def rollout(
     length: response positions T; a row that has not ended by then is cut.
     ends: meaning of special tokens.
     needs: of the methods; those of `recorded` are recorded.
-    block: positions of the cache that attention reads at a time.
+    block: positions of the cache that attention reads at a time; None for
+      what suits the devices.
     numbers: of prompts and samples, for batches that are parts of something
       larger; None counts both from 0.
     limits: i32[P, G] tokens after which a sample of the main draw is cut, of
       1 to T; None for T.
-    rows: that decode at a time, 0 for as many as there are samples; a row that
-      ends gets the next sample. Changes no sample.
+    rows: that decode at a time, 0 for as many as there are samples, at least 2
+      on each device; a row that ends gets the next sample. Changes no sample.
 
   Returns:
     A TokenBatch with the samples of all draws one after the other, each in
@@ -90,10 +91,12 @@ def rollout(
   params = model.gathered(params)
   waiting = queue.make(draws, key, numbers, length, limits, devices)
   samples = len(waiting.order) // devices
-  own = min(samples, max(rows // devices, 1)) if rows else samples
+  # A single row is multiplied by another algorithm, which rounds otherwise.
+  own = max(min(samples, rows // devices) if rows else samples, 2)
   place = np.minimum(queue.dealt(len(prompts), devices), len(prompts) - 1)
   dealt = (x[place.reshape(-1)] for x in (prompts, prompt_mask))
   pieces = parts.count(place.size, draws[0].per_prompt, rows, devices)
+  block = block or model.block
   read = _read(model, params, *dealt, block, pieces)
   sampler = Sampler(model, draws, length, ends, recorded(needs), block)
   run = _on_devices(sampler, mesh, own)

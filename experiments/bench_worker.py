@@ -1,0 +1,46 @@
+"""A process that times this library's sampler when it is told to.
+
+python -m experiments.bench_worker --config=tiny --shape=s64 --variant=ragged
+
+It prints a line of JSON when it is ready, answers every line "go" with the
+seconds and tokens of one unit of work, and ends at "quit".
+"""
+
+import json
+import os
+import sys
+import time
+
+from absl import app, flags
+
+from experiments.sampler_bench import own, problem
+
+_TASK = flags.DEFINE_enum("task", "sampler", ["sampler"], "What is timed.")
+_SIZES = flags.DEFINE_enum("config", "tiny", problem.SIZES, "Decoder.")
+_SHAPE = flags.DEFINE_enum("shape", "s64", problem.SHAPES, "Prompts, lengths.")
+_VARIANT = flags.DEFINE_list("variant", [], "Some of ragged and bf16.")
+
+
+def main(_) -> None:
+  """Works until nothing more is asked."""
+  # Libraries print, too; what they print goes to stderr.
+  answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
+  os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+  say = lambda **said: print(json.dumps(said), file=answers, flush=True)
+  dtype = "bfloat16" if "bf16" in _VARIANT.value else "float32"
+  sizes, shape = problem.SIZES[_SIZES.value], problem.SHAPES[_SHAPE.value]
+  unit = own.unit(sizes, shape, "ragged" in _VARIANT.value, dtype)
+  began = time.perf_counter()
+  unit()
+  name = ":".join(["rlvr_jax", *_VARIANT.value])
+  say(ready=True, compile_s=time.perf_counter() - began, name=name)
+  for line in sys.stdin:
+    if line.strip() == "quit":
+      break
+    began = time.perf_counter()
+    tokens = unit()
+    say(t=time.perf_counter() - began, tokens=tokens)
+
+
+if __name__ == "__main__":
+  app.run(main)

@@ -1,0 +1,1 @@
+"""The parts of `experiments.bench_worker` and `experiments.bench_sampler`."""

@@ -1,0 +1,60 @@
+"""This library's sampler on a problem of the bench."""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from experiments.sampler_bench import problem
+from rlvr_jax.models import Transformer
+from rlvr_jax.models.hf.names import tensors
+from rlvr_jax.sampling import sampler
+from rlvr_jax.types import Draw, PyTree
+
+# Nothing ends a response but its length.
+ENDS = sampler.Ends((), 0)
+
+
+def params(sizes: problem.Sizes, model: Transformer) -> PyTree:
+  """The weights of `problem.tensors` as parameters of the model."""
+  files, kind = problem.tensors(sizes), model.config.param_dtype
+  found: dict = {}
+  for tensor in tensors(model.config):
+    weight = jnp.asarray(tensor.to_weight(files[tensor.name]), kind)
+    *path, last = tensor.path
+    place = functools.reduce(lambda at, k: at.setdefault(k, {}), path, found)
+    place.setdefault(last, []).append(weight)
+  whole = lambda path, x: jnp.stack(x) if path[0].key == "blocks" else x[0]
+  return jax.tree_util.tree_map_with_path(
+    whole, found, is_leaf=lambda x: isinstance(x, list)
+  )
+
+
+def unit(
+  sizes: problem.Sizes, shape: problem.Shape, ragged: bool, dtype: str
+) -> Callable[[], int]:
+  """A function that samples everything once and returns tokens sampled."""
+  model = Transformer(sizes.config(dtype))
+  weights = params(sizes, model)
+  count = shape.prompts * (problem.TURNS if ragged else 1)
+  asked = problem.padded(problem.prompts(sizes, shape, count), shape.longest)
+  limits = jnp.asarray(problem.ragged_lengths(shape)) if ragged else None
+  run = jax.jit(
+    functools.partial(
+      sampler.rollout,
+      draws=(Draw("main", shape.group),),
+      model=model,
+      length=shape.new,
+      ends=ENDS,
+      limits=limits,
+      rows=shape.rows,
+    )
+  )
+  step = iter(range(2**31))
+
+  def once() -> int:
+    batch = run(weights, *asked, key=jax.random.key(next(step)))
+    return int(jax.block_until_ready(batch).mask.sum())
+
+  return once
