@@ -57,9 +57,8 @@ def group_filter(
     group, live = batch.group, batch.group >= 0
     right = (batch.reward > threshold).astype(jnp.float32)
     value = right if metric == "correct" else batch.reward
-    highest = reduce.group_max(value, group)
     count = reduce.group_count(group)
-    kept = (highest > -reduce.group_max(-value, group)) | (count == 1)
+    kept = reduce.group_is_mixed(value, group)
     solved = live & ~kept & (right > 0)
     groups = jnp.maximum(reduce.group_total(group), 1)
     share = lambda rows: (rows / jnp.maximum(count, 1)).sum() / groups
