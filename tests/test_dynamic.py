@@ -14,7 +14,7 @@ import pytest
 import runs
 from rlvr_jax import tasks
 from rlvr_jax.models.mesh import make_mesh
-from rlvr_jax.training import build, drawing, keeping, loop, preemption
+from rlvr_jax.training import build, drawing, host, keeping, loop, preemption
 from rlvr_jax.training.merging import Merging
 from rlvr_jax.training.plan import Block, Plan
 from rlvr_jax.training.settings import Dynamic
@@ -23,7 +23,7 @@ from rlvr_jax.training.watch import Watch
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
-PROMPTS, ASKED, RESPONSES = 8, 6, 4
+PROMPTS, RESPONSES = 8, 4
 
 
 def of_some(problem, text):
@@ -36,7 +36,7 @@ def of_all(problem, text):
   return sum(number * ord(c) for number, c in enumerate(text, 1)) % 997 / 997
 
 
-def config(folder, metric="correct", factor=ASKED / PROMPTS, **changes):
+def config(folder, metric="correct", factor=1.0, **changes):
   c = runs.config(
     task__data_dir=str(folder / "data"),
     rollout__prompts=PROMPTS,
@@ -72,8 +72,16 @@ def run(folder):
 @pytest.fixture(scope="module")
 def rollout(run):
   """What the first step learns from."""
-  state, ref = runs.start(run.programs)
-  return drawing.Drawing(run, state, ref, Watch()).rollout()
+  return drawn(run, start(run))
+
+
+def start(run):
+  """A state; nothing asks for a reference policy."""
+  return runs.start(run.programs)[0]
+
+
+def drawn(run, state):
+  return drawing.Drawing(run, state, None, Watch()).rollout()
 
 
 def test_a_step_has_just_the_groups_that_it_wants_and_all_are_mixed(
@@ -106,9 +114,9 @@ def test_what_is_kept_comes_first_in_the_order_of_the_data(run, rollout):
   kept = [problem_of(run, row).index for row in rows]
   assert kept == mixed[:PROMPTS]
   # No batch is drawn that is not needed, and all that are drawn are consumed.
-  batches = len(drawn) // ASKED
-  before = [p for p in mixed if p in drawn[: (batches - 1) * ASKED]]
-  assert len(before) < PROMPTS and rollout.cursor == batches * ASKED
+  batches, left = divmod(len(drawn), PROMPTS)
+  before = [p for p in mixed if p in drawn[:-PROMPTS]]
+  assert len(before) < PROMPTS < rollout.cursor == len(drawn) and not left
   told = rollout.metrics
   assert told["rollout/batches"] == batches
   assert told["rollout/kept_fraction"] == len(mixed) / len(drawn)
@@ -116,12 +124,13 @@ def test_what_is_kept_comes_first_in_the_order_of_the_data(run, rollout):
   assert told["rollout/tokens"] > rollout.rows.mask.sum()
 
 
-def outcome(run, state, ref):
-  """A step's parameters, numbers and accuracies, and its cursor."""
-  state, line, accuracy = loop.one_step(run, state, ref)
+def outcome(run, state):
+  """A step's parameters, numbers and accuracies, its cursor, and its state."""
+  state, line, accuracy = loop.one_step(run, state, None)
   timed = lambda name: name.startswith("time/") or "per_second" in name
   line = {k: v for k, v in line.items() if not timed(k)}
-  return jax.device_get(state.params), line, accuracy, int(state.cursor)
+  params = jax.device_get(state.params)
+  return (params, line, accuracy, int(state.cursor)), state
 
 
 def same(got, want):
@@ -134,13 +143,13 @@ def test_stopped_between_two_batches_a_step_is_made_again_the_same(
   looks = iter([False, False, True])
   with monkeypatch.context() as patch:
     patch.setattr(preemption, "reached", lambda: next(looks))
-    state, ref = runs.start(run.programs)
+    state = start(run)
     with pytest.raises(preemption.Preempted):
-      loop.one_step(run, state, ref)
+      loop.one_step(run, state, None)
   assert int(state.cursor) == 0
-  got = outcome(run, state, ref)
-  same(got, outcome(run, *runs.start(run.programs)))
-  assert got[-1] > ASKED
+  got, _ = outcome(run, state)
+  same(got, outcome(run, start(run))[0])
+  assert got[-1] > PROMPTS
 
 
 def test_killed_and_resumed_a_run_ends_with_the_bits_of_one_left_in_peace(
@@ -152,9 +161,18 @@ def test_killed_and_resumed_a_run_ends_with_the_bits_of_one_left_in_peace(
   c.checkpoint.every = 3
   peace, war = folder / "peace", folder / "war"
   state = loop.train(c, peace)
-  c.steps = 3
-  loop.train(c, war)
-  c.steps = 6
+  calls, real = itertools.count(), loop.one_step
+
+  def killed(*args):
+    if next(calls) == 4:
+      raise KeyboardInterrupt
+    return real(*args)
+
+  with monkeypatch.context() as patch:
+    patch.setattr(loop, "one_step", killed)
+    with pytest.raises(KeyboardInterrupt):
+      loop.train(c, war)
+  assert len(runs.lines(war)) == 4
   loop.train(c, war)
   assert runs.held(peace, 6) == runs.held(war, 6)
   assert runs.lines(peace) == runs.lines(war)
@@ -177,11 +195,11 @@ def test_a_step_that_finds_too_few_groups_names_the_bound(run, monkeypatch):
   patched = settings._replace(dynamic=dynamic)
   monkeypatch.setattr(run.programs, "settings", patched)
   solved = with_grade(run, lambda problem, text: 1.0)
-  state, ref = runs.start(run.programs)
+  state = start(run)
   with pytest.raises(RuntimeError) as caught:
-    loop.one_step(solved, state, ref)
+    loop.one_step(solved, state, None)
   told = str(caught.value)
-  assert "step 0 has drawn 2 batches of 6 prompts, and 8 of the 8" in told
+  assert "step 0 has drawn 2 batches of 8 prompts, and 8 of the 8" in told
   assert "(mean reward 1)" in told
   assert "config.rollout.dynamic.max_batches = 2 allows no more" in told
   assert int(state.cursor) == 0
@@ -194,61 +212,60 @@ def test_without_a_bound_a_step_draws_until_it_is_full(run, monkeypatch):
   count = itertools.count()
 
   def late(problem, text):
-    return of_some(problem, text) if next(count) > 15 * ASKED * 4 else 0.0
+    late = next(count) >= 12 * PROMPTS * RESPONSES
+    return of_some(problem, text) if late else 0.0
 
-  state, ref = runs.start(run.programs)
-  found = drawing.Drawing(with_grade(run, late), state, ref, Watch()).rollout()
-  assert found.metrics["rollout/batches"] > 15
+  found = drawn(with_grade(run, late), start(run))
+  assert found.metrics["rollout/batches"] > 12
   assert len(found.graded.reward) == PROMPTS * RESPONSES
 
 
-def test_where_all_groups_are_mixed_nothing_is_other_than_without(folder):
-  plain = config(folder, "off", factor=1.0)
-  every = config(folder, "reward", factor=1.0)
-  want = outcome_of_two(built(plain, of_all))
-  got = outcome_of_two(built(every, of_all))
-  for (params, line, *rest), (wanted, told, *others) in zip(got, want):
+def test_where_all_groups_are_mixed_nothing_is_other_than_without(
+  run, folder, monkeypatch
+):
+  settings = run.programs.settings
+  by_reward = settings._replace(dynamic=Dynamic("reward", PROMPTS, 10))
+  monkeypatch.setattr(run.programs, "settings", by_reward)
+  some, plain = with_grade(run, of_all), built(config(folder, "off"), of_all)
+  state, other = start(some), start(plain)
+  for _ in range(2):
+    (params, line, *rest), state = outcome(some, state)
+    (wanted, told, *others), other = outcome(plain, other)
     same(params, wanted)
     assert rest == others
-    # A chain asks nothing more, so the first line has no cost of it.
-    assert {k: line[k] for k in told} == told
     more = {"rollout/batches", "rollout/kept_fraction", "reward/drawn_mean"}
-    assert line.keys() - told.keys() == more
+    assert {k: v for k, v in line.items() if k not in more} == told
     assert line["rollout/batches"] == line["rollout/kept_fraction"] == 1
-
-
-def outcome_of_two(run):
-  """Of one step and the next."""
-  state, ref = runs.start(run.programs)
-  found = []
-  for _ in range(2):
-    state, line, accuracy = loop.one_step(run, state, ref)
-    timed = lambda name: name.startswith("time/") or "per_second" in name
-    line = {k: v for k, v in line.items() if not timed(k)}
-    params = jax.device_get(state.params)
-    found.append((params, line, accuracy, int(state.cursor)))
-  return found
+    np.testing.assert_allclose(line["reward/drawn_mean"], told["reward/mean"])
 
 
 @pytest.mark.long
-def test_two_devices_keep_and_learn_what_one_does(run, folder):
-  want = outcome(run, *runs.start(run.programs))
-  both = built(config(folder), of_some, devices=2)
-  got = outcome(both, *runs.start(both.programs))
-  assert got[2:] == want[2:]
+def test_two_devices_keep_and_learn_what_one_does(folder):
+  got, want = (
+    outcome(run, start(run))[0]
+    for run in (built(config(folder, factor=1.5), of_some, n) for n in (1, 2))
+  )
+  assert got[2:] == want[2:] and got[-1] % 12 == 0
   for a, b in zip(jax.tree.leaves(got[0]), jax.tree.leaves(want[0])):
     np.testing.assert_allclose(a, b, atol=1e-5)
 
 
-def test_a_prompt_is_answered_alike_however_many_are_asked_at_a_time():
-  p = runs.programs("grpo")
-  state, ref = runs.start(p)
-  tokens, mask = runs.prompts(p)
-  sample = jax.jit(p._sample)
-  whole = sample(state, ref, tokens, mask)
-  part = sample(state, ref, tokens[4:], mask[4:], 4)
-  np.testing.assert_array_equal(part.tokens, whole.tokens[16:])
-  np.testing.assert_array_equal(part.mask, whole.mask[16:])
+def test_a_prompt_is_answered_by_its_number_in_the_step(run):
+  state, sample = start(run), run.programs.sample
+  _, (tokens, mask) = host.encoded(run, 0)
+  first = np.asarray(sample(state, None, tokens, mask, 0).tokens)
+  turned = jnp.roll(tokens, -4, axis=0), jnp.roll(mask, -4, axis=0)
+  later = np.asarray(sample(state, None, *turned, 4).tokens)
+  rows = 4 * RESPONSES
+  np.testing.assert_array_equal(later[:rows], first[rows:])
+  # The same prompts again, in the next batch.
+  again = np.asarray(sample(state, None, tokens, mask, PROMPTS).tokens)
+  assert (again != first).any(axis=1).mean() > 0.5
+
+
+def test_prompts_that_the_devices_do_not_divide_are_refused_by_name(folder):
+  with pytest.raises(ValueError, match="factor = 1.1 asks for 9 prompts at a"):
+    built(config(folder, factor=1.1), of_some, devices=2)
 
 
 # A step wants three prompts with two responses each, and of the first two of
