@@ -292,6 +292,16 @@ def named(name, width):
   )
 
 
+@pytest.mark.long
+def test_learners_and_methods_that_draw_get_the_rows_they_get_without():
+  names = runs.composed(("prime", "aepo"))
+  dynamic = Dynamic("correct", 12, 10)
+  p = runs.programs(*names, dynamic=dynamic, rescore=True)
+  assert p.rows() == runs.programs(*names).rows()
+  # A quarter of eight prompts is drawn again, but any of twelve may be kept.
+  assert p.plan.draws[1][1] * 6 == p.asking.draws[1][1]
+
+
 @pytest.mark.parametrize("devices", [1, 2])
 def test_rows_of_all_draws_go_where_the_step_has_their_prompts(devices):
   mesh = make_mesh(devices=jax.devices()[:devices])
