@@ -340,9 +340,9 @@ def test_responses_that_do_not_count_make_no_group_mixed():
   reward = [1, 0, 1, 0, 1, 0, 1, 1]
   known, sound = np.ones(12, bool), np.ones(12, bool)
   known[:2] = False  # nothing is left of the first group
-  sound[2] = False  # and one response of the second
-  known[9] = sound[8] = False  # of another draw
-  assert chosen("correct", reward, known, sound).tolist() == [1, 2]
+  sound[2] = False  # one response is left of the second
+  sound[4:6] = False  # and nothing of the third
+  assert chosen("correct", reward, known, sound).tolist() == [1]
 
 
 def chosen(metric, reward, known=None, sound=None):
