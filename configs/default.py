@@ -119,6 +119,13 @@ def get_config(arg: str | None = None) -> ConfigDict:
     # Responses with log-probs or statistics that are not finite are left out;
     # a larger share of them stops the run.
     max_bad_fraction=0.1,
+    # Prompts are drawn until so many of them, `prompts`, have responses that
+    # differ in the metric; see docs/how_it_works.md.
+    dynamic=dict(
+      metric="off",  # off | correct | reward
+      factor=1.0,  # times `prompts`, rounded up, are asked for at a time
+      max_batches=10,  # in a step; more stop the run. 0: no bound
+    ),
   )
   c.loss = dict(
     clip_low=0.2,  # ratio >= 1 - clip_low

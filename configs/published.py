@@ -34,6 +34,9 @@ DAPO = {
   "evaluation.top_p": 0.7,
   "mesh.fsdp": 8,
 }
+# Its dynamic sampling, as in the authors' script: three times the prompts of a
+# step at a time.
+DYNAMIC = {"rollout.dynamic.metric": "correct", "rollout.dynamic.factor": 3.0}
 
 
 def experiment(
@@ -44,14 +47,16 @@ def experiment(
   Args:
     small: name of a small model of the same family.
     arg: "method=NAME" puts the numbers that the method was published with on
-      top of those of the experiment, which is GRPO's else; "runlocal" swaps in
-      a small random model and small data.
+      top of those of the experiment, which is GRPO's else; "dynamic" draws
+      prompts until enough groups have mixed rewards; "runlocal" swaps in a
+      small random model and small data.
     values: of the experiment, by dotted name.
 
   Returns:
     A configuration.
   """
-  given = common.parse_arg(arg, method="", runlocal=False)
+  known = dict(method="", dynamic=False, runlocal=False)
+  given = common.parse_arg(arg, **known)
   c = default.get_config("task=files")
   c.warm_start.steps = 0
   c.optimizer.update(dict(decay=0, b2=0.999, weight_decay=0.1))
@@ -63,6 +68,8 @@ def experiment(
     c.steps = values["steps"]
     _leave_owned_bounds(c)
     c.update_from_flattened_dict({k: values[k] for k in LENGTHS})
+  if given["dynamic"]:
+    c.update_from_flattened_dict(DYNAMIC)
   if given["runlocal"]:
     laptop.shrink(c, small)
   if given["method"]:

@@ -3,7 +3,8 @@ r"""Qwen2.5-Math-7B on DAPO-Math-17k, measured on AIME 2024: the usual setting.
 Command:   python -m experiments.train \
                --config=configs/qwen2_5_math_7b_dapo.py:method=clip_cov \
                --workdir=runs/qwen2_5_math_7b_clip_cov
-           and ":method=clip_cov,runlocal" for the same path on a laptop
+           with ",dynamic" behind the method for DAPO's dynamic sampling, and
+           ":method=clip_cov,runlocal" for the same path on a laptop
 Needs:     models/Qwen2.5-Math-7B, data/DAPO-Math-17k.parquet and
            data/aime24.parquet; docs/models.md and docs/data.md say from where
 Hardware:  8 GPUs of 80 GB, or a TPU v5p-16

@@ -3,7 +3,8 @@ r"""Qwen3-4B-Base on DAPO-Math-17k with long responses.
 Command:   python -m experiments.train \
                --config=configs/qwen3_4b_dapo.py:method=lp_reg \
                --workdir=runs/qwen3_4b_lp_reg
-           and ":method=lp_reg,runlocal" for the same path on a laptop
+           with ",dynamic" behind the method for DAPO's dynamic sampling, and
+           ":method=lp_reg,runlocal" for the same path on a laptop
 Needs:     models/Qwen3-4B-Base, data/DAPO-Math-17k.parquet, data/aime24.parquet
            and data/aime25.parquet; docs/models.md and docs/data.md say from
            where

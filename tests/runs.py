@@ -116,6 +116,7 @@ def programs(
     guard_window=8,
     guard_sigmas=6.0,
     guard_limit=5,
+    dynamic=None,
   )._replace(**changes)
   mesh = make_mesh(**(shape or {}), devices=jax.devices()[:devices])
   sizes = DecoderConfig(vocabulary=vocabulary, **SIZES | (model or {}))

@@ -9,7 +9,7 @@ import pytest
 
 import runs
 from configs import common, default
-from rlvr_jax.training import chains, fields, loop
+from rlvr_jax.training import chains, fields, loop, relations
 from rlvr_jax.training import config as config_lib
 from runs import message
 
@@ -168,6 +168,21 @@ BAD = {
       "give a folder with config.json"
     ],
   ),
+  "options of dynamic sampling that is off": (
+    dict(rollout__dynamic=dict(metric="off", factor=2.0, max_batches=10)),
+    ["config.rollout.dynamic sets ['factor'], which has no effect"],
+  ),
+  "batches that cannot fill a step": (
+    dict(rollout__dynamic=dict(metric="correct", factor=0.25, max_batches=2)),
+    ["config.rollout.dynamic.max_batches = 2 batches of", "hold fewer than"],
+  ),
+  "groups kept by rewards that nobody knows": (
+    dict(
+      task__labelled=False,
+      rollout__dynamic=dict(metric="reward", factor=1.0, max_batches=10),
+    ),
+    ["config.rollout.dynamic.metric = 'reward' keeps groups by the rewards"],
+  ),
   "digest that is no text": (
     dict(model__sha256=7),
     ["config.model.sha256 = 7 must be a string."],
@@ -283,6 +298,11 @@ def test_the_bounds_that_a_method_overwrites_are_known_by_their_defaults():
   assert loss.clip_low == loss.clip_high == chains.CLIP
 
 
+def test_options_that_are_off_are_known_by_their_defaults():
+  dynamic = default.get_config().rollout.dynamic
+  assert dynamic.to_dict() == relations.DYNAMIC
+
+
 def test_all_problems_are_told_at_once():
   told = message(_with(dict(steps=0, seed=-1, model__layers=0)))
   assert "3 problem(s)" in told
@@ -331,6 +351,18 @@ def test_a_run_goes_on_with_what_its_own_errors_advise_to_change(
   # The window is the shape of an array in its checkpoints.
   told = message(runs.config(guard__window=9), tmp_path)
   assert "holds a run with config.guard.window" in told
+
+
+def test_a_run_that_drew_in_vain_goes_on_with_a_higher_bound(tmp_path):
+  c = runs.config()
+  c.rollout.dynamic.metric = "correct"
+  written = config_lib.plain(c)
+  (tmp_path / "config.json").write_text(json.dumps(written))
+  c.rollout.dynamic.max_batches = 0
+  config_lib.check(c, tmp_path)
+  c.rollout.dynamic.factor = 2.0
+  told = message(c, tmp_path)
+  assert "holds a run with config.rollout.dynamic.factor = 1.0" in told
 
 
 @pytest.mark.parametrize("decay", [0, 20])

@@ -10,7 +10,7 @@ import pytest
 from absl import flags
 
 import runs
-from configs import laptop
+from configs import laptop, published
 from rlvr_jax import methods
 from rlvr_jax.models import hf
 from rlvr_jax.training import config as config_lib
@@ -106,6 +106,14 @@ def test_methods_with_draws_of_their_own_are_built_for_the_hardware(
     c.mesh = dict(data=8 // c.mesh.fsdp, fsdp=c.mesh.fsdp, tensor=1)
     config_lib.check(c)
     build(c)
+
+
+def test_dynamic_sampling_is_added_by_its_name():
+  plain, dynamic = (
+    flatten(of(NAMES[1], arg).to_dict())
+    for arg in ("method=clip_cov", "method=clip_cov,dynamic")
+  )
+  assert dynamic == plain | published.DYNAMIC != plain
 
 
 def test_without_a_method_the_numbers_are_those_of_the_experiment():

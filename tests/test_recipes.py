@@ -9,7 +9,7 @@ import pytest
 from configs import recipe
 from rlvr_jax import methods
 from rlvr_jax.training import config as config_lib
-from rlvr_jax.training import hyper
+from rlvr_jax.training import hyper, relations
 
 HEADINGS = ("Paper", "Command", "Hardware", "Time", "Published", "Expect")
 
@@ -25,6 +25,19 @@ def test_a_method_s_file_names_paper_command_and_what_to_expect(name):
   assert methods.CATALOGUE[name].arxiv in doc
   assert "TODO" not in doc
   assert module.RECIPE.name == name and name in module.RECIPE.chain
+
+
+def test_dapo_in_full_draws_three_times_its_prompts_at_a_time():
+  module = importlib.import_module("configs.dapo")
+  _, _, rest = inspect.getdoc(module).partition("\n")
+  assert re.findall(r"^(\w+):\s+\S", rest, re.MULTILINE) == list(HEADINGS)
+  assert "--config=configs/dapo.py:runlocal" in rest
+  for arg in (None, "runlocal", "runlocal,tiny"):
+    config = module.get_config(arg)
+    config_lib.check(config)
+    assert config.rollout.dynamic.metric == "correct"
+  r = module.get_config().rollout
+  assert relations.asked_at_a_time(r.prompts, r.dynamic.factor) == 1536
 
 
 @pytest.mark.parametrize("name", methods.CATALOGUE)

@@ -199,6 +199,16 @@ def test_rows_rank_inside_their_group_and_ties_by_place():
   np.testing.assert_array_equal(reduce.group_rank(x, group), [2, 0, 0, 1, 0, 1])
 
 
+@given(hnp.arrays(np.float32, ROWS, elements=st.integers(0, 1)), groups)
+def test_a_group_is_mixed_if_two_of_its_values_differ_or_there_is_but_one(
+  x, group
+):
+  found = jax.jit(reduce.group_is_mixed)(x, group)
+  for row in range(ROWS):
+    inside = x[(group == group[row]) & (group >= 0)]
+    assert found[row] == (len(inside) == 1 or len(set(inside)) == 2)
+
+
 @given(per_row, groups, hnp.arrays(np.bool_, ROWS))
 def test_group_maxima_and_softmaxes_are_those_of_the_counted_rows(
   x, group, mask

@@ -45,9 +45,9 @@ def group_filter(
     Yu et al., DAPO, arXiv 2503.14476, section 3.2. Code: volcengine/verl,
     recipe/dapo/dapo_ray_trainer.py.
     Differs from that code: no prompts are sampled in place of the dropped
-    ones, so a step has fewer rows that count, and a minibatch may have none;
-    largest > smallest in place of a deviation > 0, which rounding of equal
-    floats can pass.
+    ones, which is `config.rollout.dynamic` of a run, so a step has fewer rows
+    that count, and a minibatch may have none; largest > smallest in place of
+    a deviation > 0, which rounding of equal floats can pass.
   """
   if metric not in METRICS:
     raise ValueError(f"group_filter.metric = {metric!r} must be in {METRICS}.")
@@ -57,9 +57,8 @@ def group_filter(
     group, live = batch.group, batch.group >= 0
     right = (batch.reward > threshold).astype(jnp.float32)
     value = right if metric == "correct" else batch.reward
-    highest = reduce.group_max(value, group)
     count = reduce.group_count(group)
-    kept = (highest > -reduce.group_max(-value, group)) | (count == 1)
+    kept = reduce.group_is_mixed(value, group)
     solved = live & ~kept & (right > 0)
     groups = jnp.maximum(reduce.group_total(group), 1)
     share = lambda rows: (rows / jnp.maximum(count, 1)).sum() / groups

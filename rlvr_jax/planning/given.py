@@ -26,7 +26,8 @@ def trips(p: Programs) -> tuple[float, float]:
     Tokens, and blocks of the cache that attention reads for one, in the mean.
   """
   s = p.settings
-  rounds = -(-sum(rows for _, rows in p.plan.draws) // s.rows) if s.rows else 1
+  samples = sum(rows for _, rows in p.asking.draws)
+  rounds = -(-samples // s.rows) if s.rows else 1
   positions = s.prompt_width + s.length / 2
   return rounds * s.length, positions / p.model.block + 0.5
 

@@ -73,7 +73,7 @@ def _cache(p: Programs) -> float:
   c, s, tensor = p.model.config, p.settings, p.mesh.shape["tensor"]
   heads = c.kv_heads / tensor if c.kv_heads % tensor == 0 else c.kv_heads
   token = 2 * c.layers * heads * c.head_dim * np.dtype(c.dtype).itemsize
-  rows = s.prompts * s.main.per_prompt
+  rows = s.asked * s.main.per_prompt
   at_once = min(rows, s.rows or rows)
-  tokens = s.prompts * s.prompt_width + at_once * s.length
+  tokens = s.asked * s.prompt_width + at_once * s.length
   return token * tokens / mesh_lib.row_parts(p.mesh)

@@ -10,6 +10,7 @@ from rlvr_jax.reduce.entries import clamp as clamp
 from rlvr_jax.reduce.entries import k3 as k3
 from rlvr_jax.reduce.entries import verdict as verdict
 from rlvr_jax.reduce.groups import group_count as group_count
+from rlvr_jax.reduce.groups import group_is_mixed as group_is_mixed
 from rlvr_jax.reduce.groups import group_logsumexp as group_logsumexp
 from rlvr_jax.reduce.groups import group_max as group_max
 from rlvr_jax.reduce.groups import group_mean as group_mean

@@ -114,6 +114,22 @@ def group_max(x: Array, group: Array, mask: Array | None = None) -> Array:
   return jnp.where(highest > -jnp.inf, highest, 0)
 
 
+def group_is_mixed(x: Array, group: Array) -> Array:
+  """bool[B]: whether the x of a row's group differ, or it is alone in it.
+
+  By the largest and the smallest: a deviation above 0 may be rounding.
+
+  Args:
+    x: f32[B] one value per row.
+    group: i32[B] group number in [0, B); -1 joins no group.
+
+  Returns:
+    False for rows without a group.
+  """
+  differ = group_max(x, group) > -group_max(-x, group)
+  return differ | (group_count(group) == 1)
+
+
 def group_softmax(x: Array, group: Array, mask: Array) -> Array:
   """exp(x) of each counted row as a share of the sum over its group.
 

@@ -20,7 +20,8 @@ from rlvr_jax.training import config as config_lib
 from rlvr_jax.training import precision
 from rlvr_jax.training.evaluate import Evaluator
 from rlvr_jax.training.programs import Programs
-from rlvr_jax.training.settings import Settings
+from rlvr_jax.training.relations import asked_at_a_time
+from rlvr_jax.training.settings import Dynamic, Settings
 from rlvr_jax.types import Draw
 
 
@@ -206,6 +207,13 @@ def _check_rows(config: ConfigDict, programs: Programs) -> None:
         f"{devices} devices that rows are split over (data x fsdp of "
         "config.mesh)."
       )
+  if s.asked % devices:
+    raise config_lib.ConfigError(
+      f"config.rollout.dynamic.factor = {config.rollout.dynamic.factor} asks "
+      f"for {s.asked} prompts at a time, but they must be a multiple of the "
+      f"{devices} devices that rows are split over (data x fsdp of "
+      "config.mesh)."
+    )
   sampled, trained = programs.rows()
   parts = s.updates * s.slices * devices
   # A learner learns of all rows, in slices of the size of an update's.
@@ -253,4 +261,13 @@ def _settings(
     guard_window=config.guard.window,
     guard_sigmas=config.guard.sigmas,
     guard_limit=config.guard.max_consecutive,
+    dynamic=_dynamic(config),
   )
+
+
+def _dynamic(config: ConfigDict) -> Dynamic | None:
+  d = config.rollout.dynamic
+  if d.metric == "off":
+    return None
+  count = asked_at_a_time(config.rollout.prompts, d.factor)
+  return Dynamic(d.metric, count, d.max_batches)

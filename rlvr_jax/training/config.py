@@ -30,6 +30,7 @@ ROUNDING = (
 FREE = (
   *("steps", "checkpoint", "progress", "warm_start.folder", "label"),
   *("model.sha256", "rollout.mismatch_every"),
+  "rollout.dynamic.max_batches",  # It only stops a run.
   *("guard.sigmas", "guard.max_consecutive"),
   *ROUNDING,
 )

@@ -22,16 +22,28 @@ def encoded(
     cursor: prompts consumed so far.
 
   Returns:
-    The problems of a step; i32[P, W] and bool[P, W], on the mesh.
+    The problems that are asked at a time, and their `prompts`.
   """
-  s, train = run.programs.settings, run.task.train
-  places = run.task.training_rows(run.config.seed, cursor, s.prompts)
+  count, train = run.programs.settings.asked, run.task.train
+  places = run.task.training_rows(run.config.seed, cursor, count)
   problems = [train[i] for i in places]
-  tokenizer, widths = run.task.tokenizer, tasks.prompt_widths(s.prompt_width)
-  width = tasks.prompt_width(problems, tokenizer, widths)
-  arrays = tasks.encode_prompts(problems, tokenizer, width)
-  rows = mesh_lib.by_row(run.mesh)
-  return problems, mesh_lib.put(arrays, rows)
+  return problems, prompts(run, problems)
+
+
+def prompts(run: Run, problems: Sequence[tasks.Problem]) -> tuple[Array, Array]:
+  """The tokens of problems, as narrow as these allow.
+
+  Args:
+    run: of `build`.
+    problems: P of them.
+
+  Returns:
+    i32[P, W] and bool[P, W], on the mesh.
+  """
+  widths = tasks.prompt_widths(run.programs.settings.prompt_width)
+  width = tasks.prompt_width(problems, run.task.tokenizer, widths)
+  arrays = tasks.encode_prompts(problems, run.task.tokenizer, width)
+  return mesh_lib.put(arrays, mesh_lib.by_row(run.mesh))
 
 
 def decode(task: tasks.Task, batch: TokenBatch) -> list[str]:
@@ -139,16 +151,16 @@ def accuracy(
 
   Args:
     run: of `build`.
-    problems: of the step, P of them.
+    problems: that were asked at a time, P of them.
     graded: the responses of all draws, the main one first.
 
   Returns:
     "problems": P rows of the training problems; "right": the mean reward of
     each, NaN where no response could be graded.
   """
-  rows = run.programs.plan.draws[0][1]
+  rows = run.programs.asking.draws[0][1]
   known, reward = graded.known[:rows], graded.reward[:rows]
-  place = run.programs.plan.row_prompts()[:rows]
+  place = run.programs.asking.row_prompts()[:rows]
   total, count = (
     np.bincount(place, weights, len(problems))
     for weights in (np.where(known, reward, 0), known)

@@ -5,12 +5,20 @@ import time
 from collections.abc import Iterator
 
 import jax
+import numpy as np
 import tqdm
 from ml_collections import ConfigDict
 
 from rlvr_jax.models import mesh as mesh_lib
 from rlvr_jax.training import config as config_lib
-from rlvr_jax.training import host, learning, mismatch, preemption, updates
+from rlvr_jax.training import (
+  drawing,
+  host,
+  learning,
+  mismatch,
+  preemption,
+  updates,
+)
 from rlvr_jax.training.advance import Line, advance
 from rlvr_jax.training.build import Run, build
 from rlvr_jax.training.state import TrainState
@@ -35,7 +43,8 @@ def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
       learner, or too many responses of a step have numbers that are not finite.
     NotSaved: the last step, or three checkpoints in a row, are not on disk.
     Preempted: asked to stop.
-    RuntimeError: too many rewards of a step are unknown.
+    RuntimeError: too many rewards of a step are unknown, or too few of its
+      groups have mixed rewards.
   """
   config_lib.check_kind(config, supervised=False)
   config_lib.check(config, workdir)
@@ -52,19 +61,6 @@ def _inputs(
   rows = mesh_lib.by_row(run.mesh)
   tokens, mask = run.programs.prompts()
   return tokens.update(sharding=rows), mask.update(sharding=rows)
-
-
-def _check_rows(run: Run, line: Line, rows: int) -> None:
-  """Stops a run whose rollouts hold too much that nobody can learn from."""
-  share, most = line["guard/bad_fraction"], run.config.rollout.max_bad_fraction
-  if share > most:
-    raise FloatingPointError(
-      f"{round(share * rows)} of the {rows} responses of this step have "
-      "log-probs or statistics that are not finite; at most "
-      f"config.rollout.max_bad_fraction = {most} of them may be left out. The "
-      "weights are not finite any more, or the model overflows: train with a "
-      "lower config.optimizer.learning_rate in another --workdir."
-    )
 
 
 def _steps(
@@ -125,36 +121,31 @@ def one_step(
     FloatingPointError: too many responses have numbers that are not finite.
     Preempted: asked to stop; the state is whole.
     Refused: too many updates in a row were refused.
-    RuntimeError: too many rewards are unknown.
+    RuntimeError: too many rewards are unknown, or too few groups have mixed
+      rewards.
   """
-  preemption.look()
   programs, watch = run.programs, Watch()
-  problems, prompts = host.encoded(run, int(state.cursor))
-  batch = programs.sample(state, ref, *prompts)
-  if compare:
-    compare(state, ref, batch)
-  texts = host.decode(run.task, batch)
-  watch.lap("rollout")
-  preemption.look()
-  asked = [problems[i] for i in programs.plan.row_prompts()]
-  graded = host.graded(run, batch, asked, texts)
-  notes = host.annotate(run, batch, asked, texts, graded.answers)
-  watch.lap("grade")
+  rollout = drawing.Drawing(run, state, ref, watch, compare).rollout()
   preemption.look()  # The last time: learners and updates consume the state.
+  batch, graded = rollout.rows, rollout.graded
   outcome, line = (graded.reward, graded.known), {}
   if programs.learn:
     state, batch, told = programs.learn(state, ref, batch, *outcome)
     line |= {k: float(v) for k, v in jax.device_get(told).items()}
     watch.lap("learn")
-  batch, method, measured = programs.prepare(state, batch, *outcome, notes)
+  edit = programs.prepare(state, batch, *outcome, rollout.notes)
+  batch, method, measured = edit
   line |= {k: float(v) for k, v in jax.device_get(measured).items()}
   watch.lap("prepare")
-  _check_rows(run, line, len(asked))
+  drawing.check_sound(run, line["guard/bad_fraction"], len(graded.reward))
   state = state.replace(method=method)
   state, numbers = updates.make(programs, state, ref, batch)
   watch.lap("update")
-  line |= numbers | watch.seconds
+  # An update counts the prompts that it learns from; more may be consumed.
+  cursor = np.int32(rollout.cursor)
+  state = state.replace(cursor=mesh_lib.put(cursor, mesh_lib.whole(run.mesh)))
+  line |= numbers | rollout.metrics | watch.seconds
   line["rollout/tokens_per_second"] = (
     line["rollout/tokens"] / line["time/rollout_seconds"]
   )
-  return state, line, host.accuracy(run, problems, graded)
+  return state, line, rollout.accuracy

@@ -35,6 +35,23 @@ class Plan(NamedTuple):
       [np.repeat(np.arange(b.prompts), b.per_prompt) for b in self.blocks]
     )
 
+  def row_groups(self) -> np.ndarray:
+    """i64[B]: which group each sampled row is in; a draw has its own."""
+    firsts = np.cumsum([0, *(b.prompts for b in self.blocks)])
+    return self.row_prompts() + np.repeat(
+      firsts[:-1], [b.prompts * b.per_prompt for b in self.blocks]
+    )
+
+  def tables(self) -> list[np.ndarray]:
+    """i64[prompts, per_prompt] for each draw: the numbers of its rows."""
+    counts = [rows for _, rows in self.draws]
+    parts = np.split(np.arange(sum(counts)), np.cumsum(counts)[:-1])
+    return [x.reshape(b.prompts, -1) for x, b in zip(parts, self.blocks)]
+
+  def asking(self, prompts: int) -> "Plan":
+    """The same draws, all of them for so many prompts."""
+    return Plan(tuple(b._replace(prompts=prompts) for b in self.blocks))
+
   def cost(self, method: LossTransform, settings: Settings) -> dict[str, float]:
     """What the methods ask for beyond the policy's own pass and main draw.
 

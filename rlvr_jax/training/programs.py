@@ -13,6 +13,7 @@ from rlvr_jax.models import mesh as mesh_lib
 from rlvr_jax.models.transformer import Transformer
 from rlvr_jax.sampling import sampler
 from rlvr_jax.training import gradient, guard, learning, measures, traces
+from rlvr_jax.training.merging import Merging
 from rlvr_jax.training.plan import Plan, plan
 from rlvr_jax.training.settings import Settings
 from rlvr_jax.training.state import Learned, TrainState, layout
@@ -36,7 +37,8 @@ class Programs:
     mesh: where things live.
 
   Attributes:
-    sample: (state, ref, prompts, prompt_mask) -> batch.
+    sample: (state, ref, prompts, prompt_mask) -> batch; with the number that
+      the first prompt has in the step behind them, if that is not 0.
     rescored: (state, ref, batch) -> f32[B, T], log-probs by a full pass, nats.
     prepare: (state, batch, reward, known, notes) -> batch, method state,
       metrics.
@@ -123,11 +125,16 @@ class Programs:
     Yields:
       Their names and traces, in the order of a step.
     """
-    sample = self.sample.trace(state, ref, *prompts)
+    first = () if self.settings.dynamic is None else (0,)
+    sample = self.sample.trace(state, ref, *prompts, *first)
     yield "rollout", sample
     batch = sample.out_info
     if self.settings.compare_every:
       yield "scoring", self.rescored.trace(state, ref, batch)
+    if self.merging is not None:
+      merging = dict(self.merging.ahead(batch))
+      yield from merging.items()
+      batch = merging["finish"].out_info
     outcome, notes = self._graded(batch)
     if self.learn:
       learn = self.learn.trace(state, ref, batch, *outcome)
@@ -145,6 +152,20 @@ class Programs:
     state = jax.eval_shape(self._method_state)
     return plan(self.method, self.settings, state)
 
+  @functools.cached_property
+  def asking(self) -> Plan:
+    """The draws of the prompts that are asked at a time."""
+    dynamic = self.settings.dynamic
+    return self.plan if dynamic is None else self.plan.asking(dynamic.prompts)
+
+  @functools.cached_property
+  def merging(self) -> Merging | None:
+    """What makes one rollout of several batches; None if one is enough."""
+    if self.settings.dynamic is None:
+      return None
+    prompts = self._widest(self.settings.prompts)
+    return Merging(self.plan, self.asking, prompts, self.mesh, self._jit)
+
   def cost(self) -> dict[str, float]:
     """See `Plan.cost`."""
     return self.plan.cost(self.method, self.settings)
@@ -155,11 +176,13 @@ class Programs:
     return tuple(need for need in self.method.needs if need.is_note)
 
   def rows(self) -> tuple[int, int]:
-    """Rows a step samples and rows it trains on, by abstract evaluation."""
+    """Rows of a step before and after `prepare`, by abstract evaluation."""
     params = jax.eval_shape(self.model.init, jax.random.key(0))
     ref = self.weights.frozen(params)
     state = jax.eval_shape(self.init_state, jax.random.key(0), None)
     batch = jax.eval_shape(self._sample, state, ref, *self.prompts())
+    if self.merging is not None:
+      batch = self.merging.shapes(batch)
     sampled = batch.mask.shape[0]
     outcome, notes = self._graded(batch)
     if self.method.learner is not None:
@@ -204,11 +227,17 @@ class Programs:
     """Shapes of a rollout's main draw, for states that must know them."""
     params = jax.eval_shape(self.model.init, jax.random.key(0))
     main = lambda p, t, m, k: self._rollout(p, t, m, (self.settings.main,), k)
-    return jax.eval_shape(main, params, *self.prompts(), jax.random.key(0))
+    prompts = self._widest(self.settings.prompts)
+    return jax.eval_shape(main, params, *prompts, jax.random.key(0))
 
   def prompts(self) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
-    """Shapes of the widest prompts."""
-    shape = (self.settings.prompts, self.settings.prompt_width)
+    """Shapes of the widest prompts that are asked at a time."""
+    return self._widest(self.settings.asked)
+
+  def _widest(
+    self, count: int
+  ) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
+    shape = (count, self.settings.prompt_width)
     of = lambda kind: jax.ShapeDtypeStruct(shape, kind)
     return of(jnp.int32), of(jnp.bool)
 
@@ -234,8 +263,10 @@ class Programs:
   def _method_state(self) -> PyTree:
     return self.method.init(self.example())
 
-  def _rollout(self, params, prompts, prompt_mask, draws, key):
+  def _rollout(self, params, prompts, prompt_mask, draws, key, first=0):
     s = self.settings
+    places = first + jnp.arange(len(prompts))
+    numbers = sampler.Numbers(places, jnp.zeros_like(places))
     how = dict(length=s.length, ends=s.ends, needs=self.method.needs)
     return sampler.rollout(
       params,
@@ -245,15 +276,19 @@ class Programs:
       key,
       model=self.model,
       rows=s.rows,
+      numbers=numbers,
       **how,
     )
 
-  def _sample(self, state, ref, prompts, prompt_mask) -> TokenBatch:
+  def _sample(self, state, ref, prompts, prompt_mask, first=0) -> TokenBatch:
     """Samples all draws and scores what the methods want of them."""
     key = rng.key(_key(state), rng.Purpose.SAMPLE, state.step)
     draws = self.method.plan((self.settings.main,), state.method)
+    if self.settings.dynamic is not None:
+      # Any prompt may come to be among the first ones that are kept.
+      draws = tuple(draw._replace(prompt_fraction=1.0) for draw in draws)
     policy = self.weights.whole(state.params, ref)
-    batch = self._rollout(policy, prompts, prompt_mask, draws, key)
+    batch = self._rollout(policy, prompts, prompt_mask, draws, key, first)
     return self._score(batch, state, ref)
 
   def _score(self, batch, state, ref) -> TokenBatch:

@@ -6,6 +6,7 @@ mistake hides no other.
 
 import dataclasses
 import difflib
+import math
 from collections.abc import Callable, Container, Iterator
 
 from rlvr_jax.models import hf, mesh
@@ -26,6 +27,8 @@ SIZES = {
   "qk_norm": False,
   "tied": True,
 }
+# How configs/default.py has dynamic sampling.
+DYNAMIC = {"metric": "off", "factor": 1.0, "max_batches": 10}
 # Tells whether a task takes its options, without loading it.
 TASKS = {
   "split": task_configs.split_config,
@@ -115,6 +118,41 @@ def _rows(prompts, per_prompt, updates, slices):
       f"{rows} rows do not divide into config.train.updates x slices = "
       f"{updates} x {slices}; choose per_prompt so that {parts} divides the "
       "rows, or fewer slices."
+    )
+
+
+def asked_at_a_time(prompts: int, factor: float) -> int:
+  """Prompts that dynamic sampling asks for, `factor` times those of a step."""
+  # The nudge: 1.1 * 10 is a little more than 11 in binary.
+  return max(1, math.ceil(prompts * factor - 1e-6))
+
+
+@_reads("rollout.prompts", *(f"rollout.dynamic.{name}" for name in DYNAMIC))
+def _dynamic(prompts, metric, *values):
+  changed = [n for n, v in zip([*DYNAMIC][1:], values) if v != DYNAMIC[n]]
+  if metric == "off":
+    if changed:
+      yield (
+        f"config.rollout.dynamic sets {changed}, which has no effect with "
+        "metric = 'off'; choose 'correct' or 'reward'."
+      )
+    return
+  factor, most = values
+  asked = asked_at_a_time(prompts, factor)
+  if 0 < most * asked < prompts:
+    yield (
+      f"config.rollout.dynamic.max_batches = {most} batches of {asked} prompts "
+      f"hold fewer than config.rollout.prompts = {prompts}; raise max_batches "
+      "or factor."
+    )
+
+
+@_reads("rollout.dynamic.metric", "task.labelled")
+def _dynamic_labels(metric, labelled):
+  if metric != "off" and not labelled:
+    yield (
+      f"config.rollout.dynamic.metric = {metric!r} keeps groups by the rewards "
+      "of the verifier, but config.task.labelled = False; set metric = 'off'."
     )
 
 

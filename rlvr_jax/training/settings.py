@@ -1,10 +1,18 @@
 """The numbers that the programs of a run are compiled with."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from rlvr_jax import objective
 from rlvr_jax.sampling import sampler
 from rlvr_jax.types import Draw
+
+
+class Dynamic(NamedTuple):
+  """How prompts are drawn until enough groups have mixed rewards."""
+
+  metric: Literal["correct", "reward"]  # that the rewards of a group mix in
+  prompts: int  # asked for at a time
+  max_batches: int  # of prompts, in a step; 0 for no bound
 
 
 class Settings(NamedTuple):
@@ -29,3 +37,9 @@ class Settings(NamedTuple):
   guard_window: int
   guard_sigmas: float
   guard_limit: int  # refused updates in a row after which none is taken
+  dynamic: Dynamic | None  # None: the first prompts that come are trained on
+
+  @property
+  def asked(self) -> int:
+    """Prompts that are sampled at a time."""
+    return self.prompts if self.dynamic is None else self.dynamic.prompts

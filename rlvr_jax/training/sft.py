@@ -116,6 +116,7 @@ def _settings(config: ConfigDict, ends: sampler.Ends) -> Settings:
     guard_window=config.guard.window,
     guard_sigmas=config.guard.sigmas,
     guard_limit=config.guard.max_consecutive,
+    dynamic=None,
   )
 
 

@@ -14,9 +14,10 @@ class Watch:
     self.seconds: dict[str, float] = {}
 
   def lap(self, name: str) -> None:
-    """Books the time since the last lap."""
+    """Books the time since the last lap; what has one name adds up."""
     logging.info("done: %s", name)
     now = time.perf_counter()
-    self.seconds[f"time/{name}_seconds"] = now - self._last
+    key = f"time/{name}_seconds"
+    self.seconds[key] = self.seconds.get(key, 0.0) + now - self._last
     self._last = now
     self.seconds["time/step_seconds"] = now - self._began

@@ -11,7 +11,7 @@ import pytest
 import runs
 from poison import Poison, poisoned
 from rlvr_jax import tasks
-from rlvr_jax.training import loop, warm_start
+from rlvr_jax.training import drawing, warm_start
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -124,11 +124,10 @@ def test_junk_where_nothing_counts_leaves_no_row_out(programs, rollout):
 @pytest.mark.parametrize(("bad", "stops"), [(3, False), (4, True)])
 def test_too_many_such_rows_stop_the_run_with_their_number(bad, stops):
   run = types.SimpleNamespace(config=runs.config())  # at most 0.1 of 32
-  line = {"guard/bad_fraction": bad / 32}
   if not stops:
-    return loop._check_rows(run, line, 32)
+    return drawing.check_sound(run, bad / 32, 32)
   with pytest.raises(FloatingPointError, match="4 of the 32 responses"):
-    loop._check_rows(run, line, 32)
+    drawing.check_sound(run, bad / 32, 32)
 
 
 def test_a_warm_start_that_is_not_finite_is_not_kept(tmp_path, monkeypatch):

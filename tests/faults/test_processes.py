@@ -47,6 +47,22 @@ def test_processes_share_the_work_and_know_the_same(tmp_path, grams):
   assert shares[0] + shares[1] == alone["graded_here"]
 
 
+@pytest.mark.long
+def test_processes_keep_the_same_groups_and_learn_the_same(tmp_path, shared):
+  told = []
+  for count in (1, 2):
+    folder = tmp_path / str(count)
+    with Peers(count, 4 // count, folder, str(shared), module="drawn") as peers:
+      assert peers.wait(DEADLINE) == [0] * count
+      told += results(peers)
+  alone = told[0]
+  assert alone["batches"] > 1 and alone["norm"] > 0.01
+  for one in told[1:]:
+    norm = one.pop("norm")
+    assert one == {k: v for k, v in alone.items() if k != "norm"}
+    np.testing.assert_allclose(norm, alone["norm"], rtol=1e-5)
+
+
 def test_every_row_has_one_process_that_answers_for_it():
   mesh = mesh_lib.make_mesh(2, 2, 2)
   x = np.arange(24).reshape(8, 3)
