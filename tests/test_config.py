@@ -102,6 +102,10 @@ BAD = {
     dict(mesh__data=1000),
     ["config.mesh: mesh data=1000 x fsdp=1 x tensor=1 must equal"],
   ),
+  "slow copy that is the policy": (
+    dict(chain=("grpo", "kl_penalty"), kl_penalty=dict(anchor="ema")),
+    ["ema_decay = 0 and config.train.ema_every = 1", "set a decay in (0, 1)"],
+  ),
   "bounds that a method overwrites": (
     dict(chain=("grpo", "ppo_clip"), loss__clip_low=0.1, loss__clip_high=0.3),
     [

@@ -161,7 +161,7 @@ def _labels(
   makers = [i for i, p in enumerate(transform.parts) if "reward" in p.owns]
   for place, part in enumerate(transform.parts):
     known = methods.CATALOGUE.get(part.name)
-    reads = "advantages" in part.owns or part.name == "group_filter"
+    reads = "advantages" in part.owns or part.name in ("group_filter", "t1")
     reads |= known is not None and known.family == "reward"
     # In front of what makes rewards, an edit of them would be lost, too.
     reads |= bool(makers) and place < makers[0] and part.prepare is not keep
