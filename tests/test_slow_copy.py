@@ -44,11 +44,12 @@ def rollout():
   needs = sampler.OLD_LOGP, REF_LOGP
   score = jax.jit(lambda state, ref: p.scored(needs, state, ref, batch))
   found = score(state, ref)
-  return batch.replace(
+  batch = batch.replace(
     old_logp=found[sampler.OLD_LOGP.key],
     advantages=(2 * batch.reward - 1)[:, None] * batch.mask,
     stats={REF_LOGP.key: found[REF_LOGP.key]},
   )
+  return jax.device_get(batch)
 
 
 def updated(p, batch, state=None, first=0):
@@ -124,3 +125,12 @@ def test_refused_updates_are_none_that_the_slow_copy_waits_for(
   np.testing.assert_allclose(
     gaps(resting, rollout, refused=1), [1.0, 0.5, 0.5], rtol=1e-5
   )
+
+
+@pytest.mark.long
+def test_slices_and_devices_change_no_update_towards_the_slow_copy(rollout):
+  whole, kl = updated(programs("ema"), rollout)
+  split = dict(slices=2, devices=2, shape=dict(data=2))
+  parts, also = updated(programs("ema", **split), rollout)
+  np.testing.assert_allclose(also, kl, rtol=1e-4, atol=1e-7)
+  close(parts[-1], whole[-1])

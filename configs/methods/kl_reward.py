@@ -10,7 +10,7 @@ Published: verl has a coefficient of 1e-3 where it is switched on; the learning
            rate is the usual one of this size.
 Expect:    the entropy stays near 0.7 nats, and 13 or 14 distinct right answers
            are left of 16, as with the same coefficient in the loss; a response
-           is 1.2 nats from the reference at most, and 0.5 at the end.
+           is 2 nats from the reference at most, and 0.5 at the end.
 """
 
 from ml_collections import ConfigDict

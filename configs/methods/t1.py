@@ -15,7 +15,7 @@ Published: GLM-4-9B, Qwen2.5-14B and 32B after supervised training on long
            train.
 Expect:    the entropy settles at 0.55 nats, where that of RLOO falls to 0.03,
            and ten distinct right answers are left of 16; the half that trains
-           has a third more spread in its rewards than all that were sampled.
+           has a quarter more spread in its rewards than all that were sampled.
 """
 
 from ml_collections import ConfigDict
