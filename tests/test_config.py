@@ -287,6 +287,14 @@ def test_the_bounds_that_a_method_overwrites_are_known_by_their_defaults():
   assert loss.clip_low == loss.clip_high == chains.CLIP
 
 
+@pytest.mark.parametrize("how", [dict(ema_decay=0.9), dict(ema_every=50)])
+def test_a_slow_copy_lags_by_its_decay_or_by_the_updates_between_copies(how):
+  config = runs.config(chain=("grpo", "kl_penalty"))
+  config.kl_penalty.anchor = "ema"
+  config.train.update(how)
+  config_lib.check(config)
+
+
 def test_all_problems_are_told_at_once():
   told = message(_with(dict(steps=0, seed=-1, model__layers=0)))
   assert "3 problem(s)" in told
