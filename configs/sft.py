@@ -65,6 +65,9 @@ def get_config(arg: str | None = None) -> ConfigDict:
     slices=1,  # row slices the model runs in; changes memory, not results
     chunk=4096,  # tokens swept at once, see docs/kernel.md; likewise
     ema_decay=0.0,  # of the slow copy that some methods ask for
+    # Optimizer steps from one move of the slow copy to the next: it keeps the
+    # share ema_decay of itself and takes the rest from the policy.
+    ema_every=1,
   )
   c.optimizer.update(
     dict(learning_rate=1e-5, warmup=30, decay=970, weight_decay=0.0)

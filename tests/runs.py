@@ -113,6 +113,7 @@ def programs(
     rescore=False,
     compare_every=0,
     ema_decay=0.9,
+    ema_every=1,
     guard_window=8,
     guard_sigmas=6.0,
     guard_limit=5,

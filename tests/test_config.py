@@ -102,6 +102,10 @@ BAD = {
     dict(mesh__data=1000),
     ["config.mesh: mesh data=1000 x fsdp=1 x tensor=1 must equal"],
   ),
+  "slow copy that is the policy": (
+    dict(chain=("grpo", "kl_penalty"), kl_penalty=dict(anchor="ema")),
+    ["ema_decay = 0 and config.train.ema_every = 1", "set a decay in (0, 1)"],
+  ),
   "bounds that a method overwrites": (
     dict(chain=("grpo", "ppo_clip"), loss__clip_low=0.1, loss__clip_high=0.3),
     [
@@ -301,6 +305,14 @@ def test_the_bounds_that_a_method_overwrites_are_known_by_their_defaults():
 def test_options_that_are_off_are_known_by_their_defaults():
   dynamic = default.get_config().rollout.dynamic
   assert dynamic.to_dict() == relations.DYNAMIC
+
+
+@pytest.mark.parametrize("how", [dict(ema_decay=0.9), dict(ema_every=50)])
+def test_a_slow_copy_lags_by_its_decay_or_by_the_updates_between_copies(how):
+  config = runs.config(chain=("grpo", "kl_penalty"))
+  config.kl_penalty.anchor = "ema"
+  config.train.update(how)
+  config_lib.check(config)
 
 
 def test_all_problems_are_told_at_once():

@@ -131,6 +131,7 @@ def test_nothing_is_left_of_what_shows_the_answers(tmp_path):
     (("overlong_shaping", "ttrl", "grpo"), "'overlong_shaping' reads"),
     (("pear", "grpo"), "'pear' reads the rewards"),
     (("grpo", "ttrl"), "'grpo' reads the rewards"),
+    (("one_shot_rlvr", "t1"), "'t1' reads the rewards"),
     (("prime",), "'prime' reads the rewards"),
     (("ttrl", "prime"), "'prime' reads the rewards"),
   ],

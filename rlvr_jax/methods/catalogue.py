@@ -23,6 +23,7 @@ from rlvr_jax.methods.entropy_advantage import entropy_advantage
 from rlvr_jax.methods.entropy_annealing import entropy_annealing
 from rlvr_jax.methods.entropy_bonus import entropy_bonus
 from rlvr_jax.methods.entropy_dynamics_rft import entropy_dynamics_rft
+from rlvr_jax.methods.entropy_reward import entropy_reward
 from rlvr_jax.methods.entropy_sft import entropy_sft
 from rlvr_jax.methods.epo import epo
 from rlvr_jax.methods.ettrl_ear import ettrl_ear
@@ -41,9 +42,11 @@ from rlvr_jax.methods.hicra import hicra
 from rlvr_jax.methods.integral_clip import integral_clip
 from rlvr_jax.methods.kl_cov import kl_cov
 from rlvr_jax.methods.kl_penalty import kl_penalty
+from rlvr_jax.methods.kl_reward import kl_reward
 from rlvr_jax.methods.lare import lare
 from rlvr_jax.methods.length_reward import length_reward
 from rlvr_jax.methods.lp_reg import lp_reg
+from rlvr_jax.methods.malformed_penalty import malformed_penalty
 from rlvr_jax.methods.one_shot_rlvr import one_shot_rlvr
 from rlvr_jax.methods.open_set_tta import open_set_tta
 from rlvr_jax.methods.opo import opo
@@ -67,6 +70,7 @@ from rlvr_jax.methods.seed_grpo import seed_grpo
 from rlvr_jax.methods.siren import siren
 from rlvr_jax.methods.state_entropy_reg import state_entropy_reg
 from rlvr_jax.methods.steer import steer
+from rlvr_jax.methods.t1 import t1
 from rlvr_jax.methods.tea_rl import tea_rl
 from rlvr_jax.methods.tecrl import tecrl
 from rlvr_jax.methods.ttrl import ttrl
@@ -302,5 +306,15 @@ CATALOGUE: dict[str, Entry] = {
   ),
   "length_reward": Entry(
     length_reward, "reward", "Light-IF (length reward)", "2508.03178"
+  ),
+  "t1": Entry(t1, "sampling", "T1 (oversampling)", "2501.11651"),
+  "malformed_penalty": Entry(
+    malformed_penalty, "reward", "T1 (penalties)", "2501.11651"
+  ),
+  "kl_reward": Entry(
+    kl_reward, "reward", "Fine-Tuning from Human Preferences", "1909.08593"
+  ),
+  "entropy_reward": Entry(
+    entropy_reward, "reward", "T1 (entropy as a reward)", "2501.11651"
   ),
 }

@@ -1,4 +1,4 @@
-"""A penalty on the divergence from a reference policy, by any estimator."""
+"""A penalty on the divergence from another policy, by any estimator."""
 
 from typing import NamedTuple
 
@@ -11,6 +11,9 @@ from rlvr_jax.transform import LossTransform
 from rlvr_jax.types import Array, Need
 
 REF_LOGP = Need(Logp(), params=("ref",), when="rollout")
+EMA_LOGP = Need(Logp(), params=("ema",))
+EMA_LOGP_BEFORE = Need(Logp(), params=("ema",), when="rollout")
+ANCHORS = ("ref", "ema")
 ESTIMATORS = ("k1", "k2", "k3", "abs", "k1+", "k3+")
 MAX_ERROR = 0.2  # relative error of the divergence that counts
 
@@ -28,10 +31,11 @@ def kl_penalty(
   clamp: bool = True,
   target: float | None = None,
   horizon: float = 10_000.0,
+  anchor: str = "ref",
 ) -> LossTransform:
-  """Adds an estimate of KL(policy || reference) to the loss of each token.
+  """Adds an estimate of KL(policy || anchor) to the loss of each token.
 
-  With x = logp - ref_logp at the sampled token:
+  With x = logp - anchor_logp at the sampled token:
     k1 = x,  k2 = x^2 / 2,  k3 = exp(-x) - 1 + x,  abs = |x|.
   k1 and k3 are unbiased as values, but the gradient of k1 has mean zero; the
   gradient of k2 is unbiased. "k1+" and "k3+" take the value of the one and
@@ -40,7 +44,8 @@ def kl_penalty(
     1 + clip(e / target - 1, -0.2, 0.2) n / horizon.
 
   Edits:   objective.added (+)
-  Needs:   log-prob of ref at rollout
+  Needs:   log-prob of ref at rollout; with anchor = "ema" that of ema at
+           update, and if target at rollout too
   State:   none; if target applied f32[] and coef f32[], set at prepare
   Scope:   token; the adapted coefficient is of the step
   Neutral: coef = 0
@@ -55,12 +60,15 @@ def kl_penalty(
       coefficient.
     horizon: responses after which a divergence 20 % off changes the coefficient
       by 20 %, > 0; 10000. Read with a target only.
+    anchor: "ref", the policy that training began with, or "ema" (T1), the slow
+      copy as the last update left it: config.train.ema_decay says how slow it
+      is, config.train.ema_every how often it moves.
 
   Returns:
     A LossTransform named "kl_penalty".
 
   Raises:
-    ValueError: an unknown estimator, or a number out of range.
+    ValueError: an unknown estimator or anchor, or a number out of range.
 
   Metrics:
     kl_penalty/kl: mean of the estimate over counted tokens, nats.
@@ -70,7 +78,8 @@ def kl_penalty(
 
   Source:
     Schulman, Approximating KL divergence, 2020; Shao et al., DeepSeekMath,
-    arXiv 2402.03300, eq. 4. Adapted: Ziegler et al., arXiv 1909.08593. Code:
+    arXiv 2402.03300, eq. 4. Adapted: Ziegler et al., arXiv 1909.08593. Moving
+    anchor: Hou et al. (T1), arXiv 2501.11651, without code. Code:
     volcengine/verl, verl/trainer/ppo/core_algos.py, kl_penalty and
     AdaptiveKLController, which steers a penalty inside the reward there.
     Differs from that code: |d| below 1e-5 nats, the rounding between two
@@ -84,11 +93,16 @@ def kl_penalty(
     raise ValueError(
       f"kl_penalty.estimator = {estimator!r} must be one of {ESTIMATORS}."
     )
-
+  if anchor not in ANCHORS:
+    raise ValueError(f"kl_penalty.anchor = {anchor!r} must be in {ANCHORS}.")
   if target is not None and not target > 0:
     raise ValueError(f"kl_penalty.target = {target} must be > 0, or None.")
   if not horizon > 0:
     raise ValueError(f"kl_penalty.horizon = {horizon} must be > 0.")
+  # The reference stands still: one pass over the rollout serves all updates.
+  now, then = REF_LOGP, REF_LOGP
+  if anchor == "ema":
+    now, then = EMA_LOGP, EMA_LOGP_BEFORE
 
   def value(name, x):
     if name == "k1":
@@ -112,7 +126,7 @@ def kl_penalty(
 
   def prepare(batch, state, context):
     main = (batch.source == 0) & (batch.group >= 0)
-    kl = estimate(batch.old_logp - context.stat(REF_LOGP))
+    kl = estimate(batch.old_logp - context.stat(then))
     measured = reduce.masked_mean(reduce.row_mean(kl, batch.mask), main)
     error = jnp.clip(measured / target - 1, -MAX_ERROR, MAX_ERROR)
     following = state.coef * (1 + error * main.sum() / horizon)
@@ -120,7 +134,7 @@ def kl_penalty(
     return batch.replace(metrics=metrics), KlPenaltyState(state.coef, following)
 
   def apply(record, state, context):
-    kl = estimate(context.logp - context.stat(REF_LOGP))
+    kl = estimate(context.logp - context.stat(now))
     metrics = {"kl_penalty/kl": reduce.masked_mean(kl, record.mask)}
     weight = coef
     if target is not None:
@@ -128,5 +142,8 @@ def kl_penalty(
     added = record.added + weight * kl
     return record.replace(added=added, metrics=record.metrics | metrics), state
 
-  fixed = LossTransform("kl_penalty", apply=apply, needs=(REF_LOGP,))
-  return fixed if target is None else fixed._replace(init=init, prepare=prepare)
+  fixed = LossTransform("kl_penalty", apply=apply, needs=(now,))
+  if target is None:
+    return fixed
+  needs = tuple(dict.fromkeys((now, then)))
+  return fixed._replace(init=init, prepare=prepare, needs=needs)

@@ -31,6 +31,7 @@ from rlvr_jax.reduce.masked import masked_quantile as masked_quantile
 from rlvr_jax.reduce.masked import masked_var as masked_var
 from rlvr_jax.reduce.masked import top_mask as top_mask
 from rlvr_jax.reduce.masked import whiten as whiten
+from rlvr_jax.reduce.ngrams import repetition as repetition
 from rlvr_jax.reduce.rows import gae as gae
 from rlvr_jax.reduce.rows import last_token as last_token
 from rlvr_jax.reduce.rows import returns_to_go as returns_to_go

@@ -258,6 +258,7 @@ def _settings(
     rescore=r.old_logp == "score",
     compare_every=r.mismatch_every,
     ema_decay=u.ema_decay,
+    ema_every=u.ema_every,
     guard_window=config.guard.window,
     guard_sigmas=config.guard.sigmas,
     guard_limit=config.guard.max_consecutive,

@@ -86,12 +86,15 @@ def _ema(
   config: dict, transform: LossTransform, wrong: Container[str]
 ) -> Iterator[str]:
   needs_ema = any("ema" in need.params for need in transform.needs)
-  if not needs_ema or "train.ema_decay" in wrong:
+  read = "train.ema_decay", "train.ema_every"
+  if not needs_ema or any(name in wrong for name in read):
     return
-  if not config["train"]["ema_decay"]:
+  u = config["train"]
+  if not u["ema_decay"] and u["ema_every"] == 1:
     yield (
-      "config.train.ema_decay = 0, but the chain needs the slow copy 'ema'; "
-      "set a decay in (0, 1)."
+      "config.train.ema_decay = 0 and config.train.ema_every = 1, but the "
+      "chain needs the slow copy 'ema', which would be the policy itself; set "
+      "a decay in (0, 1), or copy the policy every so many updates."
     )
 
 
@@ -158,7 +161,7 @@ def _labels(
   makers = [i for i, p in enumerate(transform.parts) if "reward" in p.owns]
   for place, part in enumerate(transform.parts):
     known = methods.CATALOGUE.get(part.name)
-    reads = "advantages" in part.owns or part.name == "group_filter"
+    reads = "advantages" in part.owns or part.name in ("group_filter", "t1")
     reads |= known is not None and known.family == "reward"
     # In front of what makes rewards, an edit of them would be lost, too.
     reads |= bool(makers) and place < makers[0] and part.prepare is not keep

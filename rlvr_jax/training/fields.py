@@ -109,6 +109,7 @@ RULES: dict[str, Rule] = {
   "train.widths": _whole(1),
   "train.chunk": _whole(1),
   "train.ema_decay": _number("[0, 1)"),
+  "train.ema_every": _whole(1),
   "optimizer.learning_rate": _number("[0, inf)"),
   "optimizer.warmup": _whole(0),
   "optimizer.decay": _whole(0),

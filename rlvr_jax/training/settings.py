@@ -34,6 +34,7 @@ class Settings(NamedTuple):
   rescore: bool  # old log-probs from a full pass, not from the sampler
   compare_every: int  # steps between looks at the mismatch; 0: never
   ema_decay: float
+  ema_every: int  # updates between two moves of the slow copy
   guard_window: int
   guard_sigmas: float
   guard_limit: int  # refused updates in a row after which none is taken

@@ -113,6 +113,7 @@ def _settings(config: ConfigDict, ends: sampler.Ends) -> Settings:
     rescore=True,  # Nobody sampled: there is no sampler to compare with.
     compare_every=0,
     ema_decay=u.ema_decay,
+    ema_every=u.ema_every,
     guard_window=config.guard.window,
     guard_sigmas=config.guard.sigmas,
     guard_limit=config.guard.max_consecutive,

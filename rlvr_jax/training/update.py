@@ -40,7 +40,7 @@ class Update(NamedTuple):
     ok = guard.accepts(state.guard, loss, norm, self.settings.guard_sigmas)
     ok &= guard.finite(method)
     ok &= ~guard.tripped(state.guard, self.settings.guard_limit)
-    state = self._stepped(state, grads, method, ok)
+    state = self._stepped(state, grads, method, ok, index)
     state = self._counted(state, ok, norm, index)
     return state, metrics | {
       "loss/total": loss,
@@ -85,14 +85,21 @@ class Update(NamedTuple):
     # Of rescored rows it was measured before.
     return loss_fn if s.rescore else measures.with_mismatch(loss_fn)
 
-  def _stepped(self, state, grads, method, ok) -> TrainState:
+  def _stepped(self, state, grads, method, ok, index) -> TrainState:
     """Weights, optimizer, method and slow copy: all new, or none."""
     steps, opt = self.tx.update(grads, state.opt, state.params)
     params = optax.apply_updates(state.params, steps)
     ema = self.weights.followed(state.ema, params, opt, self.settings.ema_decay)
+    ema = guard.select(self._moves_slow_copy(state, index), ema, state.ema)
     new = dict(params=params, opt=opt, method=method, ema=ema)
     old = {name: getattr(state, name) for name in new}
     return state.replace(**guard.select(ok, new, old))
+
+  def _moves_slow_copy(self, state, index) -> Array:
+    """Whether as many updates were taken, with this one, as it waits for."""
+    s = self.settings
+    taken = state.step * s.updates + index + 1 - state.guard.refused
+    return taken % s.ema_every == 0
 
   def _counted(self, state, ok, norm, index) -> TrainState:
     last = index == self.settings.updates - 1
