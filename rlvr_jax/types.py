@@ -43,6 +43,10 @@ class TokenBatch:
   # Several examples in a row: i32[B, P+T], each its own number in one piece, -1
   # at padding; None: a row is one sequence.
   segment: Array | None = None
+  # Of rollouts with branches: i32[B] row that a branch continues, -1 for the
+  # others, and i32[B] how many of its tokens it has.
+  parent: Array | None = None
+  copied: Array | None = None
 
   @property
   def response(self) -> Array:
@@ -203,12 +207,26 @@ class Need:
 Temperature = Array | float | Callable[[Array], Array]
 
 
+class Parent(NamedTuple):
+  """A response that has ended, for who decides where to branch off it."""
+
+  tokens: Array  # i32[T]
+  mask: Array  # bool[T] up to its end, that included
+  stats: dict[str, Array]  # f32[T] what the sampler recorded, by Need.key
+  key: Array  # of these dice alone
+
+
 class Draw(NamedTuple):
   """One block of rows the sampler shall produce.
 
   Counts are Python numbers because they decide shapes; the temperatures and
   the truncations may be traced. The sampling temperature may be a function of
   the entropy of the untempered distribution, nats, elementwise.
+
+  With a parent its rows are branches: each continues a row of the draw of that
+  name after its first `cut` tokens. `cut` maps a `Parent` and a number n to
+  i32[n], a position for each of its branches, from 0, which is a new response,
+  to its last token, which is sampled again.
   """
 
   name: str
@@ -219,6 +237,9 @@ class Draw(NamedTuple):
   top_p: Array | float = 1.0
   min_p: Array | float = 0.0
   score_temperature: Array | float = 1.0
+  parent: str | None = None
+  cut: Callable[[Parent, int], Array] | None = None
+  copies_count: bool = True  # whether the tokens of the parent are trained
 
   def prompts(self, of: int) -> int:
     """How many of the prompts of a step it takes, from the first on."""

@@ -40,9 +40,11 @@ def weight_first(x: Array, weight: Array, axes: int, **how) -> Array:
   With a few rows this is a third faster on CPU, where the second operand of a
   product is copied into another order first: better the small one.
   """
-  last = lambda y: tuple(range(y.ndim - axes, y.ndim))
-  over = (last(weight), last(x)), ((), ())
-  return jnp.moveaxis(jax.lax.dot_general(weight, x, over, **how), -1, 0)
+  into, out = math.prod(x.shape[-axes:]), weight.shape[: weight.ndim - axes]
+  # As matrices: of other shapes, XLA multiplies a few rows otherwise than many.
+  a, b = weight.reshape(-1, into), x.reshape(-1, into)
+  product = jax.lax.dot_general(a, b, (((1,), (1,)), ((), ())), **how)
+  return product.T.reshape(len(x), *out)
 
 
 def turned(name: str, weight: Array) -> Array:

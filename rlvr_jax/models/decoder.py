@@ -8,7 +8,7 @@ Letters: B rows, S positions, D width, L layers, K key-value heads, h head size,
 V vocabulary, N tokens, R rows that decode.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -176,7 +176,8 @@ class Decoder(nnx.Module):
     tokens: Array,
     positions: Array,
     cache: Cache,
-    layers: Sequence[Block] | None = None,
+    layers: PyTree | list[PyTree],
+    block: Callable[[PyTree], Block],
   ) -> tuple[Array, Cache]:
     """One new token per row against the cache.
 
@@ -184,7 +185,8 @@ class Decoder(nnx.Module):
       tokens: i32[R].
       positions: i32[R] of the tokens in their rows.
       cache: of what the rows hold before them.
-      layers: the blocks one by one, in place of the stacked ones.
+      layers: weights of the blocks, stacked or one by one.
+      block: makes one of its weights.
 
     Returns:
       Normalised states f[R, D], and the cache with the tokens.
@@ -198,26 +200,20 @@ class Decoder(nnx.Module):
       out = attend.decode(q, cache, number, positions)
       return block.finish(x, out.reshape(-1, c.heads, c.head_dim)), cache
 
-    x, cache = self._decode(layer, self.embed(tokens), cache, layers)
-    return self.norm(x), cache
-
-  def _decode(self, layer, x, cache, layers):
-    """Applies `layer(block, turns, attention, x, cache, number)` to each."""
-    if layers is not None:
-      hows = self._layers()
-      for number, block in enumerate(layers):
-        how = jax.tree.map(lambda x, n=number: x[n], hows)
-        x, cache = layer(block, *self._how(how), x, cache, number)
-      return x, cache
-    graphdef, stacked = nnx.split(self.blocks)
-
-    def body(carry, inputs):
+    def one(carry, inputs):
       weights, how, number = inputs
-      block = nnx.merge(graphdef, weights)
-      return layer(block, *self._how(how), *carry, number), None
+      return layer(block(weights), *self._how(how), *carry, number), None
 
-    inputs = stacked, self._layers(), jnp.arange(self.config.layers)
-    return jax.lax.scan(body, (x, cache), inputs)[0]
+    carry, hows = (self.embed(tokens), cache), self._layers()
+    if isinstance(layers, list):
+      for number, weights in enumerate(layers):
+        how = jax.tree.map(lambda x, n=number: x[n], hows)
+        carry, _ = one(carry, (weights, how, number))
+    else:
+      numbers = jnp.arange(self.config.layers)
+      carry, _ = jax.lax.scan(one, carry, (layers, hows, numbers))
+    x, cache = carry
+    return self.norm(x), cache
 
 
 def _positions(valid: Array, segment: Array | None) -> Array:

@@ -1,6 +1,7 @@
 """The decoder as pure functions of its parameters: what the rest works with."""
 
 import dataclasses
+import functools
 from typing import NamedTuple
 
 import jax
@@ -24,7 +25,7 @@ SMALL = 2**18
 class Read(NamedTuple):
   """Prompts that have been read."""
 
-  hidden: Array  # f[P, D] state after the last token
+  last: Array  # i32[P] the last token; a response begins with reading it anew
   length: Array  # i32[P] tokens
   cache: Cache
 
@@ -33,7 +34,7 @@ class Decoding(NamedTuple):
   """Parameters as decoding reads them."""
 
   params: PyTree
-  layers: list[PyTree] | None  # the blocks written out and turned
+  layers: PyTree | list[PyTree]  # the blocks, stacked or one by one
 
 
 class Transformer:
@@ -64,8 +65,9 @@ class Transformer:
     self.platform = platform or jax.default_backend()
     make = lambda: self._decoder(nnx.Rngs(params=0, lora=1))
     self._graphdef = nnx.graphdef(nnx.eval_shape(make))
-    block = lambda: Block(config, nnx.Rngs(params=0, lora=1), turned=True)
-    self._turned_block = nnx.graphdef(nnx.eval_shape(block))
+    on_cpu = self.platform == "cpu"
+    block = lambda: Block(config, nnx.Rngs(params=0, lora=1), on_cpu)
+    self._block = nnx.graphdef(nnx.eval_shape(block))
 
   def _decoder(self, rngs: nnx.Rngs) -> Decoder:
     return Decoder(self.config, rngs, self.layout and self.layout.mesh)
@@ -153,16 +155,18 @@ class Transformer:
     place = jnp.arange(tokens.shape[1]) + (tokens.shape[1] - length)[:, None]
     begun = jnp.take_along_axis(tokens, place % tokens.shape[1], axis=1)
     here = jnp.arange(tokens.shape[1]) < length[:, None]
-    states, kv = self.module(params).full(begun, here)
-    last = jnp.take_along_axis(states, length[:, None, None] - 1, axis=1)
-    return Read(last[:, 0], length, cache_lib.of_sequences(*kv, block))
+    _, kv = self.module(params).full(begun, here)
+    return Read(tokens[:, -1], length, cache_lib.of_sequences(*kv, block))
 
   def decoding(self, params: PyTree) -> Decoding:
     """The parameters of `gathered` as `step` and `next_logits` want them."""
-    if not self._writes_out(params):
-      return Decoding(params, None)
-    layers = range(self.config.layers)
-    return Decoding(params, [_turned(params["blocks"], n) for n in layers])
+    layers = params["blocks"]
+    if self.platform == "cpu":
+      layers = _turned(layers)
+    if self._writes_out(params):
+      one = lambda number: jax.tree.map(lambda x: x[number], layers)
+      layers = [one(number) for number in range(self.config.layers)]
+    return Decoding(params, layers)
 
   def _writes_out(self, params: PyTree) -> bool:
     """Whether layers are written out, which costs time to compile.
@@ -176,26 +180,24 @@ class Transformer:
     self, weights: Decoding, tokens: Array, positions: Array, cache: Cache
   ) -> tuple[Array, Cache]:
     """One new token per row, see `Decoder.step`."""
-    merge = lambda state: nnx.merge(self._turned_block, state)
-    layers = weights.layers and [merge(state) for state in weights.layers]
+    block = functools.partial(nnx.merge, self._block)
     module = self.module(weights.params)
-    return module.step(tokens, positions, cache, layers)
+    return module.step(tokens, positions, cache, weights.layers, block)
 
   def next_logits(self, weights: Decoding, hidden: Array) -> Array:
     """f32[R, V] from f[R, D]."""
-    return self.module(weights.params).logits(
-      hidden, weights.layers is not None
-    )
+    few = self.platform == "cpu"
+    return self.module(weights.params).logits(hidden, few)
 
   def empty_cache(self, rows: int, length: int, block: int) -> Cache:
     """A cache for `length` positions of every row."""
     return cache_lib.empty(self.config, rows, length, block)
 
 
-def _turned(blocks: PyTree, number: int) -> PyTree:
-  """The weights of a layer, with matrices as a turned `Block` wants them."""
+def _turned(blocks: PyTree) -> PyTree:
+  """Stacked weights with their matrices as a turned `Block` wants them."""
   matrices = {f"{m}{s}" for m in MATRICES for s in ("", LORA_A, LORA_B)}
-  one = lambda name, x: (
-    turned(name, x[number]) if name in matrices else x[number]
-  )
-  return {name: one(name, x) for name, x in blocks.items()}
+  turn = lambda name: jax.vmap(functools.partial(turned, name))
+  return {
+    name: turn(name)(x) if name in matrices else x for name, x in blocks.items()
+  }

@@ -26,6 +26,7 @@ class Samples(NamedTuple):
   """What is to be sampled, and how; [Q] each. None: no draw wants that."""
 
   prompt: Array  # i32, of those on its device
+  parent: Array  # i32 sample that it branches off; itself if it does not
   key: Array
   limit: Array  # i32 most tokens
   draw: Array  # i32 its number
@@ -37,11 +38,14 @@ class Samples(NamedTuple):
 
 
 class Queue(NamedTuple):
-  """The samples of a device, and the order in which they are begun."""
+  """The samples of a device, and the order in which they are begun.
+
+  Branches are not begun in that order, but when their parents have ended.
+  """
 
   samples: Samples
-  order: Array  # i32[Q] sample numbers, those nobody wants behind the others
-  wanted: Array  # i32[1] how many of them are wanted
+  order: Array  # i32[Q] sample numbers, those not to be begun behind the others
+  wanted: Array  # i32[1] how many of them are begun
 
 
 def dealt(count: int, devices: int) -> np.ndarray:
@@ -75,19 +79,77 @@ def make(
     A Queue with arrays [E Q], `wanted` [E].
   """
   each, real = [], []
-  for number, draw in enumerate(draws):
+  for number, block in enumerate(blocks(draws, len(numbers.prompt), devices)):
     limit = length if number or limits is None else limits
-    samples = _of_draw(draw, number, key, numbers, limit, devices)
-    place = dealt(draw.prompts(len(numbers.prompt)), devices)
-    each.append(jax.tree.map(functools.partial(_spread, place), samples))
-    inside = place < draw.prompts(len(numbers.prompt))
-    real.append(np.repeat(inside, draw.per_prompt, axis=1))
+    samples = _of_draw(block.draw, number, key, numbers, limit, devices)
+    place = dealt(block.prompts, devices)
+    spread = functools.partial(_spread, place)
+    samples = jax.tree.map(spread, samples)
+    each.append(samples._replace(parent=_parents(block, devices)))
+    begun = (place < block.prompts) & (block.draw.parent is None)
+    real.append(np.repeat(begun, block.draw.per_prompt, axis=1))
   each = [samples._replace(**_unwanted(draws)) for samples in each]
   samples = jax.tree.map(lambda *x: jnp.concatenate(x, 1).reshape(-1), *each)
   real = np.concatenate(real, axis=1)
   order = np.argsort(~real, axis=1, kind="stable").reshape(-1)
   count = lambda x: jnp.asarray(x, jnp.int32)
   return Queue(samples, count(order), count(real.sum(axis=1)))
+
+
+class Block(NamedTuple):
+  """Where the samples of a draw stand in the queue of a device."""
+
+  draw: Draw
+  prompts: int  # of all devices
+  begin: int
+  size: int
+  parent: "Block | None"
+
+  @property
+  def branches(self) -> int:
+    """Of each sample of the parent."""
+    return self.draw.per_prompt // self.parent.draw.per_prompt
+
+
+def blocks(draws: tuple[Draw, ...], prompts: int, devices: int) -> list[Block]:
+  """The blocks of all draws, one behind the other.
+
+  Raises:
+    ValueError: the parent of a draw does not stand before it, is a branch
+      itself, has other prompts, or its rows do not divide those of the draw.
+  """
+  found: dict[str, Block] = {}
+  begin = 0
+  for draw in draws:
+    count, parent = draw.prompts(prompts), found.get(draw.parent)
+    if draw.parent is not None:
+      _check(draw, count, parent)
+    size = -(-count // devices) * draw.per_prompt
+    found[draw.name] = Block(draw, count, begin, size, parent)
+    begin += size
+  return list(found.values())
+
+
+def _check(draw: Draw, prompts: int, parent: Block | None) -> None:
+  fits = parent is not None and parent.draw.parent is None
+  fits = fits and parent.prompts == prompts
+  if not (fits and draw.per_prompt % parent.draw.per_prompt == 0):
+    raise ValueError(
+      f"the draw {draw.name!r} branches off {draw.parent!r} with "
+      f"{draw.per_prompt} rows for each of {prompts} prompts; its parent must "
+      "be a draw before it that does not branch itself, of as many prompts, "
+      "whose rows of a prompt divide those of the branches."
+    )
+
+
+def _parents(block: Block, devices: int) -> Array:
+  """i32[E, size]: the sample that each sample branches off, or itself."""
+  own = np.arange(block.size)
+  if block.parent is not None:
+    parent = block.parent.begin + own // block.branches
+  else:
+    parent = block.begin + own
+  return jnp.asarray(np.tile(parent, (devices, 1)), jnp.int32)
 
 
 def _spread(place: np.ndarray, x: Array) -> Array:
@@ -103,6 +165,7 @@ def _of_draw(draw, number, key, numbers, limit, devices) -> Samples:
   temperature = 0.0 if callable(draw.temperature) else draw.temperature
   return Samples(
     prompt=of(np.arange(count)[:, None] // devices, jnp.int32),
+    parent=of(0, jnp.int32),  # `make` tells
     key=_keys(rng.named(key, draw.name), numbers, *shape),
     limit=of(limit, jnp.int32),
     draw=of(number, jnp.int32),
@@ -145,13 +208,11 @@ def of_draws(
   Returns:
     [P G, ...] for each draw, the samples of a prompt together.
   """
-  x, begin, found = x.reshape(devices, -1, *x.shape[1:]), 0, []
-  for draw in draws:
-    count = draw.prompts(prompts)
-    size = -(-count // devices) * draw.per_prompt
-    own = x[:, begin : begin + size]
-    own = own.reshape(devices, -1, draw.per_prompt, *x.shape[2:])
-    own = own.swapaxes(0, 1).reshape(-1, draw.per_prompt, *x.shape[2:])
-    found.append(own[:count].reshape(-1, *x.shape[2:]))
-    begin += size
+  x, found = x.reshape(devices, -1, *x.shape[1:]), []
+  for block in blocks(draws, prompts, devices):
+    each = block.draw.per_prompt
+    own = x[:, block.begin : block.begin + block.size]
+    own = own.reshape(devices, -1, each, *x.shape[2:]).swapaxes(0, 1)
+    own = own.reshape(-1, each, *x.shape[2:])[: block.prompts]
+    found.append(own.reshape(-1, *x.shape[2:]))
   return found

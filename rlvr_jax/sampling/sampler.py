@@ -9,6 +9,7 @@ states are at hand, so none of them costs a pass over the model.
 
 import functools
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,8 +22,10 @@ from rlvr_jax.models import mesh as mesh_lib
 from rlvr_jax.models.cache import Cache
 from rlvr_jax.models.transformer import Decoding, Read, Transformer
 from rlvr_jax.sampling import parts, queue
+from rlvr_jax.sampling import rows as rows_lib
 from rlvr_jax.sampling.queue import Numbers, Queue
-from rlvr_jax.sampling.rows import Ends, Record, Sampler
+from rlvr_jax.sampling.rows import Sampler
+from rlvr_jax.sampling.state import Ends, Record
 from rlvr_jax.types import Array, Draw, Need, PyTree, TokenBatch
 
 # What the sampler records whether it is asked to or not.
@@ -76,8 +79,9 @@ def rollout(
       larger; None counts both from 0.
     limits: i32[P, G] tokens after which a sample of the main draw is cut, of
       1 to T; None for T.
-    rows: that decode at a time, 0 for as many as there are samples, at least 2
-      on each device; a row that ends gets the next sample. Changes no sample.
+    rows: that decode at a time, 0 for as many as there are samples; on each
+      device they are rounded up to a multiple of 8. A row that ends gets the
+      next sample. Changes no sample.
 
   Returns:
     A TokenBatch with the samples of all draws one after the other, each in
@@ -91,14 +95,14 @@ def rollout(
   params = model.gathered(params)
   waiting = queue.make(draws, key, numbers, length, limits, devices)
   samples = len(waiting.order) // devices
-  # A single row is multiplied by another algorithm, which rounds otherwise.
-  own = max(min(samples, rows // devices) if rows else samples, 2)
+  own = rows_lib.rounded(min(samples, rows // devices) if rows else samples)
   place = np.minimum(queue.dealt(len(prompts), devices), len(prompts) - 1)
   dealt = (x[place.reshape(-1)] for x in (prompts, prompt_mask))
   pieces = parts.count(place.size, draws[0].per_prompt, rows, devices)
   block = block or model.block
   read = _read(model, params, *dealt, block, pieces)
-  sampler = Sampler(model, draws, length, ends, recorded(needs), block)
+  blocks = tuple(queue.blocks(draws, len(prompts), devices))
+  sampler = Sampler(model, blocks, length, ends, recorded(needs), block)
   run = _on_devices(sampler, mesh, own)
   record = run(model.decoding(params), read, waiting)
   split = lambda x: queue.of_draws(x, draws, len(prompts), devices)
@@ -152,20 +156,34 @@ def _assembled(
   draws: tuple[Draw, ...],
 ) -> TokenBatch:
   """The batch of all draws; each leaf of the record is a list, by draw."""
-  blocks, first = [], 0
+  begun: dict[str, _Begin] = {}
+  begin, batches = _Begin(0, 0, 0), []
+  is_list = lambda x: isinstance(x, list)
   for number, draw in enumerate(draws):
-    own = jax.tree.map(
-      lambda x, n=number: x[n], found, is_leaf=lambda x: isinstance(x, list)
-    )
-    blocks.append(_block(own, prompts, prompt_mask, draw, number, first))
-    first += draw.prompts(len(prompts))
-  return jax.tree.map(lambda *x: jnp.concatenate(x), *blocks)
+    own = jax.tree.map(lambda x, n=number: x[n], found, is_leaf=is_list)
+    begun[draw.name] = begin._replace(per_prompt=draw.per_prompt)
+    batch = _of_draw(own, prompts, prompt_mask, draw, begun)
+    if any(other.parent for other in draws):
+      batch = _with_parents(batch, own, draw, begun)
+    batches.append(batch.replace(source=jnp.full(len(batch.tokens), number)))
+    groups = draw.prompts(len(prompts)) if draw.parent is None else 0
+    begin = _Begin(begin.row + len(batch.tokens), begin.group + groups, 0)
+  return jax.tree.map(lambda *x: jnp.concatenate(x), *batches)
 
 
-def _block(found, prompts, prompt_mask, draw, number, first_group):
+class _Begin(NamedTuple):
+  """Where a draw begins in the batch."""
+
+  row: int
+  group: int
+  per_prompt: int
+
+
+def _of_draw(found, prompts, prompt_mask, draw, begun) -> TokenBatch:
   """The rows of one draw."""
   rows, length = found.tokens.shape
   prompt = np.arange(rows) // draw.per_prompt
+  group = begun[draw.parent or draw.name].group + prompt
   record = dict(found.stats)
   old_logp = record.pop(OLD_LOGP.key)
   return TokenBatch(
@@ -174,11 +192,13 @@ def _block(found, prompts, prompt_mask, draw, number, first_group):
     mask=jnp.arange(length) < found.count[:, None],
     turn=jnp.zeros((rows, length), jnp.int32),
     prompt=jnp.asarray(prompt, jnp.int32),
-    group=jnp.asarray(first_group + prompt, jnp.int32),
-    source=jnp.full(rows, number, jnp.int32),
+    group=jnp.asarray(group, jnp.int32),
+    source=jnp.zeros(rows, jnp.int32),
     reward=jnp.zeros(rows, jnp.float32),
     sample_logp=found.sample_logp,
-    score_temperature=_per_row(draw.score_temperature, rows),
+    score_temperature=jnp.broadcast_to(
+      jnp.float32(draw.score_temperature), (rows,)
+    ),
     old_logp=old_logp,
     advantages=jnp.zeros((rows, length), jnp.float32),
     stats=record,
@@ -187,5 +207,17 @@ def _block(found, prompts, prompt_mask, draw, number, first_group):
   )
 
 
-def _per_row(x: Array | float, rows: int) -> Array:
-  return jnp.broadcast_to(jnp.float32(x), (rows,))
+def _with_parents(batch, found, draw, begun) -> TokenBatch:
+  """With what tells branches from others."""
+  rows, length = found.tokens.shape
+  parent = np.full(rows, -1)
+  if draw.parent is not None:
+    of = begun[draw.parent]
+    branches = draw.per_prompt // of.per_prompt
+    parent = of.row + np.arange(rows) // branches
+  mask = batch.mask
+  if not draw.copies_count:
+    mask &= jnp.arange(length) >= found.copied[:, None]
+  return batch.replace(
+    mask=mask, parent=jnp.asarray(parent, jnp.int32), copied=found.copied
+  )

@@ -25,11 +25,9 @@ MAIN = Draw("main", 4, temperature=0.7, top_p=0.8, score_temperature=1.3)
 class Shifted(Transformer):
   """Counts positions of responses from the padded width of the prompts."""
 
-  def step(self, params, tokens, positions, prompt, own):
-    padding = (~prompt.valid).sum(axis=1).astype(jnp.int32)
-    return super().step(
-      params, tokens, positions + padding[:, None], prompt, own
-    )
+  def prefill(self, params, tokens, valid, block):
+    read = super().prefill(params, tokens, valid, block)
+    return read._replace(length=jnp.full_like(read.length, tokens.shape[1]))
 
 
 @pytest.fixture(scope="module")
