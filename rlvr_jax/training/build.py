@@ -224,7 +224,8 @@ def _check_rows(config: ConfigDict, programs: Programs) -> None:
       f"trains on {trained}; {least} must divide the first, and "
       f"config.train.updates x slices x devices = {s.updates} x {s.slices} x "
       f"{devices} = {parts} the second. Change config.rollout.prompts or "
-      "per_prompt, or the rows of the methods' own draws."
+      "per_prompt, or the rows that methods draw or replay, such as "
+      "config.spear.rows."
     )
 
 

@@ -100,11 +100,30 @@ def _head_dim(head_dim):
     yield f"config.model.head_dim = {head_dim} must be even."
 
 
+def _replayed(rows, per_prompt, updates, slices, replayed):
+  """Rows of the step and replayed rows in updates of their own."""
+  of_update, rest = divmod(rows + replayed, updates)
+  if rest or replayed % of_update or of_update % (per_prompt * slices):
+    yield (
+      f"config.spear.rows = {replayed} and the {rows} rows of "
+      f"config.rollout.prompts x per_prompt must divide into "
+      f"config.train.updates = {updates} minibatches, the replayed rows into "
+      "some of them and the others into the rest, each of whole groups of "
+      f"{per_prompt} in config.train.slices = {slices} slices; with n updates "
+      f"for the others, take {rows} / n rows for each, and so many times as "
+      "many for spear.rows as there are more updates."
+    )
+
+
 @_reads(
-  "rollout.prompts", "rollout.per_prompt", "train.updates", "train.slices"
+  *("rollout.prompts", "rollout.per_prompt"),
+  *("train.updates", "train.slices", "chain", "spear.rows"),
 )
-def _rows(prompts, per_prompt, updates, slices):
+def _rows(prompts, per_prompt, updates, slices, chain, replayed):
   rows, parts = prompts * per_prompt, updates * slices
+  if "spear" in chain and replayed:
+    yield from _replayed(rows, per_prompt, updates, slices, replayed)
+    return
   if prompts % updates:
     yield (
       f"config.rollout.prompts = {prompts} must be a multiple of "

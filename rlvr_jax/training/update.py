@@ -33,14 +33,19 @@ class Update(NamedTuple):
     batch: TokenBatch,
     index: Array,
   ) -> tuple[TrainState, Metrics]:
-    """Makes update `index` of the step on its rows of the rollout."""
+    """Makes update `index` of the step on its rows of the rollout.
+
+    Where no token counts, as while nothing is replayed, everything stays: else
+    momentum alone would move the weights.
+    """
     output = self.differentiate(state, ref, batch, index)
     (loss, (method, metrics)), grads = output
     norm = optax.global_norm(grads)
     ok = guard.accepts(state.guard, loss, norm, self.settings.guard_sigmas)
     ok &= guard.finite(method)
     ok &= ~guard.tripped(state.guard, self.settings.guard_limit)
-    state = self._stepped(state, grads, method, ok, index)
+    counts = metrics["loss/tokens"] > 0
+    state = self._stepped(state, grads, method, ok & counts, index)
     state = self._counted(state, ok, norm, index)
     return state, metrics | {
       "loss/total": loss,
