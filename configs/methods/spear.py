@@ -1,0 +1,50 @@
+r"""SPEAR: responses that still beat the usual reward are trained on again.
+
+Paper:     Learn the Ropes, Then Trust the Wins: Self-imitation with Progressive
+           Exploration for Agentic RL (SPEAR), arXiv 2509.22601.
+Command:   python -m experiments.train \
+               --config=configs/methods/spear.py:runlocal \
+               --workdir=runs/spear
+Hardware:  2 CPU cores
+Time:      EXPECT_TIME
+Published: Qwen2.5-32B on mathematics with a code tool, 16 responses a prompt,
+           2048 rows replayed with the weight rising over 200 steps, 10240
+           groups of rewards, covariance windows of 1 to 40 with 2 % of the
+           tokens, clip bounds 0.2 and 0.28, learning rate 1e-6. The number of
+           prompts is ours: replayed rows are as many as those of a step.
+Expect:    EXPECT_FIGURE
+"""
+
+from ml_collections import ConfigDict
+
+from configs import recipe
+
+RECIPE = recipe.Recipe(
+  name="spear",
+  chain=("tool_reward", "dr_bot", "dr_grpo", "ppo_clip", "clip_cov", "spear"),
+  published={
+    "spear.rows": 2048,
+    "spear.capacity": 14_336,
+    "spear.history": 10_240,
+    "spear.max_age": 5,
+    "spear.steps": 200,
+    "spear.turns": 2,
+    "tool_reward.steps": 200,
+    "ppo_clip.low": 0.2,
+    "ppo_clip.high": 0.28,
+    "clip_cov.fraction": 0.02,
+    "clip_cov.low": 1.0,
+    "clip_cov.high": 40.0,
+    "loss.aggregation": "seq-mean-token-sum-norm",
+    "rollout.prompts": 128,
+    "rollout.per_prompt": 16,
+    "train.updates": 2,
+    "optimizer.learning_rate": 1e-06,
+  },
+  small={},
+)
+
+
+def get_config(arg: str | None = None) -> ConfigDict:
+  """The configuration; for `arg` see `recipe.config`."""
+  return recipe.config(RECIPE, arg)
