@@ -99,7 +99,7 @@ def _fit(c: ConfigDict) -> None:
   c.length_reward.max_length = 0
   rows = c.rollout.prompts * c.rollout.per_prompt
   if "spear" in c.chain:
-    rows += c.spear.rows
+    rows += rows if c.spear.rows is None else c.spear.rows
   rows //= c.train.updates
   if c.loss.scale:
     c.loss.scale = float(rows * response)

@@ -23,13 +23,9 @@ RECIPE = recipe.Recipe(
   name="spear",
   chain=("tool_reward", "dr_bot", "dr_grpo", "ppo_clip", "clip_cov", "spear"),
   published={
-    "spear.rows": 2048,
-    "spear.capacity": 14_336,
+    "spear.full": 1.5,
     "spear.history": 10_240,
     "spear.max_age": 5,
-    "spear.steps": 200,
-    "spear.turns": 2,
-    "tool_reward.steps": 200,
     "ppo_clip.low": 0.2,
     "ppo_clip.high": 0.28,
     "clip_cov.fraction": 0.02,
@@ -38,10 +34,16 @@ RECIPE = recipe.Recipe(
     "loss.aggregation": "seq-mean-token-sum-norm",
     "rollout.prompts": 128,
     "rollout.per_prompt": 16,
-    "train.updates": 2,
+    "train.updates": 8,
     "optimizer.learning_rate": 1e-06,
   },
-  small={},
+  small={
+    "spear.full": 0.25,
+    # Responses have at most 7 tokens, and none is cut off.
+    "dr_bot.max_length": 16,
+    "ppo_clip.high": 0.28,
+    "train.updates": 8,
+  },
 )
 
 

@@ -14,7 +14,7 @@ UNIT = "lie in [0, 1]", lambda x: 0 <= x <= 1
 NATURAL = "be >= 1", lambda x: x >= 1
 POSITIVE = "be >= 0", lambda x: x >= 0
 RANGES = {
-  "rows": POSITIVE,
+  "rows": ("be None or >= 0", lambda x: x is None or x >= 0),
   "full": POSITIVE,
   "max_age": POSITIVE,
   "capacity": ("be None or >= 1", lambda x: x is None or x >= 1),
@@ -36,7 +36,7 @@ class SpearState(NamedTuple):
 
 
 def spear(
-  rows: int = 2048,
+  rows: int | None = None,
   full: float = 1.5,
   max_age: int = 5,
   capacity: int | None = None,
@@ -79,15 +79,16 @@ def spear(
   Neutral: rows = 0 replays nothing
 
   Args:
-    rows: most rows replayed in a step, >= 0; 2048. They are part of every step,
-      masked where nothing is replayed: a multiple of the rows of an update
-      keeps them in updates of their own, and one without any row is not made.
+    rows: most rows replayed in a step, >= 0; None for as many as the rollout
+      has; 2048. They are part of every step, masked where nothing is replayed:
+      a multiple of the rows of an update keeps them in updates of their own,
+      and one without any row is not made.
     full: times rows is what must be exceeded before anything is replayed, >=
       0; 1.5.
     max_age: steps that a stored row may be older than the newest one when
       others are stored, >= 0; 5, at most 10.
-    capacity: rows C of the ring, of which the oldest are overwritten, >= rows;
-      None for max_age + 2 times those of a step, which loses none.
+    capacity: rows C of the ring, of which the oldest are overwritten, >= rows
+      and >= 1; None for max_age + 2 times those of a step, which loses none.
     history: groups of the latest whole steps whose rewards are remembered, >=
       1; 10240.
     turns: least number of turns that a stored row has, >= 1; 2 asks for a call
@@ -107,8 +108,8 @@ def spear(
     A LossTransform named "spear".
 
   Raises:
-    ValueError: a parameter out of its range; as soon as rows are known, a
-      capacity below rows, or notes of others that no stored row has.
+    ValueError: a parameter out of its range; as soon as rows are known, a ring
+      of fewer than are replayed, or notes of others that no stored row has.
 
   Metrics:
     spear/stored_rows: that the ring holds after the step.
@@ -147,18 +148,18 @@ def spear(
       raise ValueError(f"spear.{name} = {given[name]!r} must {words}.")
   if not low <= high:
     raise ValueError(f"spear.high = {high} must be >= low = {low}.")
-  if capacity is not None and capacity < rows:
-    raise ValueError(
-      f"spear.capacity = {capacity} must be >= rows = {rows}, or None."
-    )
+
+  def most(batch):
+    """Rows that are appended to a rollout."""
+    return batch.group.shape[0] if rows is None else rows
 
   def init(example):
     step = example.group.shape[0]
     places = (max_age + 2) * step if capacity is None else capacity
-    if places < rows:
+    if places < most(example):
       raise ValueError(
-        f"spear.rows = {rows} must be <= the {places} rows that {max_age + 2} "
-        f"steps of {step} rows bring; lower it, or set spear.capacity."
+        f"spear.rows = {most(example)} must be <= the {places} rows that the "
+        "ring holds; lower it, or raise spear.capacity."
       )
     return SpearState(
       replayed.Ring.empty(example, places),
@@ -174,17 +175,17 @@ def spear(
       stored.reward, stored.mask, normalize, epsilon
     )
 
-  def replay(state, context):
-    """The rows to replay, and what is measured of the ring."""
+  def replay(state, context, size):
+    """The rows to replay, the ring without them, and what is measured."""
     ring = state.ring
     baseline, _ = state.history.medians()
     beats = ring.live & (ring.rows.reward > baseline)
-    ready = beats.sum() > full * rows
+    ready = beats.sum() > full * size
     gain = gains(state, context.step)
     good = ring.live & (gain.sum(axis=1) > 0)
     worth = ring._replace(rows=ring.rows.replace(advantages=gain))
-    most = jnp.where(ready, rows, 0)
-    found = replayed.drawn(worth, good, most, rows, context.key)
+    count = jnp.where(ready, size, 0)
+    found = replayed.drawn(worth, good, count, size, context.key)
     metrics = {
       "spear/good_rows": beats.sum().astype(jnp.float32),
       "spear/replayed_rows": found.mask.any(axis=1).sum().astype(jnp.float32),
@@ -208,7 +209,7 @@ def spear(
     stored = state.ring.rows
     _check_same(batch, stored)
     batch = replayed.padded(batch, stored.prompt_mask.shape[1])
-    found, left, metrics = replay(state, context)
+    found, left, metrics = replay(state, context, most(batch))
     ring = store(left, batch, context.step)
     metrics["spear/stored_rows"] = ring.live.sum().astype(jnp.float32)
     seen = state.history.with_groups(

@@ -121,8 +121,9 @@ def _replayed(rows, per_prompt, updates, slices, replayed):
 )
 def _rows(prompts, per_prompt, updates, slices, chain, replayed):
   rows, parts = prompts * per_prompt, updates * slices
-  if "spear" in chain and replayed:
-    yield from _replayed(rows, per_prompt, updates, slices, replayed)
+  if "spear" in chain and replayed != 0:
+    more = rows if replayed is None else replayed
+    yield from _replayed(rows, per_prompt, updates, slices, more)
     return
   if prompts % updates:
     yield (

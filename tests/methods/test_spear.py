@@ -297,9 +297,10 @@ def test_notes_made_before_it_are_refused_with_their_maker():
     prepare(noted, method.init(rollout()), 0)
 
 
-def test_more_rows_than_the_steps_bring_are_refused():
-  with pytest.raises(ValueError, match=r"spear\.rows = 50 must be <= the 42"):
-    spear(rows=50).init(rollout())
+def test_more_rows_than_the_ring_holds_are_refused():
+  for method, rows in ((spear(rows=50), 42), (spear(capacity=5), 5)):
+    with pytest.raises(ValueError, match=rf"must be <= the {rows} rows that"):
+      method.init(rollout())
 
 
 @pytest.mark.parametrize(
@@ -308,7 +309,7 @@ def test_more_rows_than_the_steps_bring_are_refused():
     {"rows": -1},
     {"full": -1.0},
     {"max_age": -1},
-    {"capacity": 5},
+    {"capacity": 0},
     {"history": 0},
     {"turns": 0},
     {"epsilon": 0.0},
