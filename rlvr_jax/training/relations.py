@@ -103,15 +103,15 @@ def _head_dim(head_dim):
 def _replayed(rows, per_prompt, updates, slices, replayed):
   """Rows of the step and replayed rows in updates of their own."""
   of_update, rest = divmod(rows + replayed, updates)
-  if rest or replayed % of_update or of_update % (per_prompt * slices):
+  odd = of_update % per_prompt or of_update % slices
+  if rest or replayed % of_update or odd:
     yield (
       f"config.spear.rows = {replayed} and the {rows} rows of "
       f"config.rollout.prompts x per_prompt must divide into "
       f"config.train.updates = {updates} minibatches, the replayed rows into "
       "some of them and the others into the rest, each of whole groups of "
-      f"{per_prompt} in config.train.slices = {slices} slices; with n updates "
-      f"for the others, take {rows} / n rows for each, and so many times as "
-      "many for spear.rows as there are more updates."
+      f"{per_prompt} and in config.train.slices = {slices} slices: with "
+      f"spear.rows = {rows}, half of an even number of updates are theirs."
     )
 
 
