@@ -6,12 +6,15 @@ Command:   python -m experiments.train \
                --config=configs/methods/dr_bot.py:runlocal \
                --workdir=runs/dr_bot
 Hardware:  2 CPU cores
-Time:      EXPECT_TIME
+Time:      3 minutes, 2 of them for the warm start
 Published: three quarters of the groups for agents (all for mathematics), 20
            tokens ten times, clip bounds 0.2 and 0.28, sums over tokens divided
            by a constant, 8 responses for each of 16 to 32 tasks, learning rate
            1e-6.
-Expect:    EXPECT_FIGURE
+Expect:    6 % of the responses have no answer at the beginning and 0.2 % at
+           the end, none is too long or repeats itself, and a quarter of the
+           groups is left out; the entropy falls to 0.02 nats, pass@1 ends at
+           0.95.
 """
 
 from ml_collections import ConfigDict

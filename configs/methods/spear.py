@@ -6,13 +6,18 @@ Command:   python -m experiments.train \
                --config=configs/methods/spear.py:runlocal \
                --workdir=runs/spear
 Hardware:  2 CPU cores
-Time:      EXPECT_TIME
+Time:      4 minutes, 2 of them for the warm start
 Published: Qwen2.5-32B on mathematics with a code tool, 16 responses a prompt,
            2048 rows replayed with the weight rising over 200 steps, 10240
            groups of rewards, covariance windows of 1 to 40 with 2 % of the
            tokens, clip bounds 0.2 and 0.28, learning rate 1e-6. The number of
            prompts is ours: replayed rows are as many as those of a step.
-Expect:    EXPECT_FIGURE
+Expect:    spear/replayed_rows is 128 or 256 in most of the first 50 steps;
+           from then on more than half of the groups are right throughout, so
+           that spear/baseline is 1 and nothing beats it. The entropy falls to
+           0.1 nats, pass@1 ends at 0.93, and a problem keeps two distinct right
+           answers of 16 samples, where Dr.GRPO keeps one. Advantages are below
+           1 here, so the covariance window of 1 drops nothing.
 """
 
 from ml_collections import ConfigDict

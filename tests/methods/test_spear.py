@@ -117,7 +117,9 @@ def test_a_row_that_is_usual_by_now_is_not_replayed():
   # Stored rows of 0.9 do not beat a median of 0.9.
   assert replay_count(found[4]) == 0
   assert found[4].metrics["spear/baseline"] == np.float32(0.9)
-  assert found[4].metrics["spear/stored_rows"] > 0
+  # So the ring is not full, and of three steps it has all six.
+  assert found[4].metrics["spear/good_rows"] == 0
+  assert found[4].metrics["spear/stored_rows"] == 18
 
 
 def test_equal_rewards_store_nothing_and_nothing_is_replayed():
@@ -151,9 +153,10 @@ def test_the_largest_power_of_two_is_drawn_up_to_the_rows(count, most):
   assert int(found.mask.any(axis=1).sum()) == most
 
 
-def test_a_full_ring_loses_its_oldest_rows_and_never_too_old_ones():
+@pytest.mark.parametrize("capacity", [8, 40])
+def test_a_full_ring_loses_its_oldest_rows_and_all_lose_too_old_ones(capacity):
   """Against a list, over random steps."""
-  dice, capacity, max_age = np.random.default_rng(0), 8, 3
+  dice, max_age = np.random.default_rng(0), 3
   ring, model = replayed.Ring.empty(rollout(), capacity), []
 
   @jax.jit
