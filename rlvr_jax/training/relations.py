@@ -100,31 +100,11 @@ def _head_dim(head_dim):
     yield f"config.model.head_dim = {head_dim} must be even."
 
 
-def _replayed(rows, per_prompt, updates, slices, replayed):
-  """Rows of the step and replayed rows in updates of their own."""
-  of_update, rest = divmod(rows + replayed, updates)
-  odd = of_update % per_prompt or of_update % slices
-  if rest or replayed % of_update or odd:
-    yield (
-      f"config.spear.rows = {replayed} and the {rows} rows of "
-      f"config.rollout.prompts x per_prompt must divide into "
-      f"config.train.updates = {updates} minibatches, the replayed rows into "
-      "some of them and the others into the rest, each of whole groups of "
-      f"{per_prompt} and in config.train.slices = {slices} slices: with "
-      f"spear.rows = {rows}, half of an even number of updates are theirs."
-    )
-
-
 @_reads(
-  *("rollout.prompts", "rollout.per_prompt"),
-  *("train.updates", "train.slices", "chain", "spear.rows"),
+  "rollout.prompts", "rollout.per_prompt", "train.updates", "train.slices"
 )
-def _rows(prompts, per_prompt, updates, slices, chain, replayed):
+def _rows(prompts, per_prompt, updates, slices):
   rows, parts = prompts * per_prompt, updates * slices
-  if "spear" in chain and replayed != 0:
-    more = rows if replayed is None else replayed
-    yield from _replayed(rows, per_prompt, updates, slices, more)
-    return
   if prompts % updates:
     yield (
       f"config.rollout.prompts = {prompts} must be a multiple of "
@@ -173,6 +153,30 @@ def _dynamic_labels(metric, labelled):
     yield (
       f"config.rollout.dynamic.metric = {metric!r} keeps groups by the rewards "
       "of the verifier, but config.task.labelled = False; set metric = 'off'."
+    )
+
+
+@_reads(
+  *("rollout.prompts", "rollout.per_prompt"),
+  *("train.updates", "train.slices", "chain", "spear.rows"),
+)
+def _replayed(prompts, per_prompt, updates, slices, chain, replayed):
+  """Rows of the step and replayed rows in updates of their own."""
+  rows = prompts * per_prompt
+  more = rows if replayed is None else replayed
+  if "spear" not in chain or not more:
+    return
+  of_update, rest = divmod(rows + more, updates)
+  odd = of_update % per_prompt or of_update % slices
+  if rest or more % of_update or odd:
+    yield (
+      f"config.spear.rows = {replayed} and the {rows} rows of "
+      "config.rollout.prompts x per_prompt must divide into "
+      f"config.train.updates = {updates} minibatches, the replayed rows into "
+      "some of them and the others into the rest, each of whole groups of "
+      f"{per_prompt} and in config.train.slices = {slices} slices: with "
+      "spear.rows = None, which is as many, half of an even number of updates "
+      "are theirs."
     )
 
 
