@@ -12,17 +12,17 @@ from rlvr_jax.types import TokenBatch
 
 UNIT = "lie in [0, 1]", lambda x: 0 <= x <= 1
 NATURAL = "be >= 1", lambda x: x >= 1
-POSITIVE = "be >= 0", lambda x: x >= 0
+NOT_NEGATIVE = "be >= 0", lambda x: x >= 0
 RANGES = {
   "rows": ("be None or >= 0", lambda x: x is None or x >= 0),
-  "full": POSITIVE,
-  "max_age": POSITIVE,
+  "full": NOT_NEGATIVE,
+  "max_age": NOT_NEGATIVE,
   "capacity": ("be None or >= 1", lambda x: x is None or x >= 1),
   "history": NATURAL,
   "turns": NATURAL,
   "epsilon": ("be > 0", lambda x: x > 0),
   "decay": ("be None or lie in (0, 1]", lambda x: x is None or 0 < x <= 1),
-  "coef": POSITIVE,
+  "coef": NOT_NEGATIVE,
   "steps": NATURAL,
   "fraction": UNIT,
 }
@@ -113,7 +113,7 @@ def spear(
 
   Metrics:
     spear/stored_rows: that the ring holds after the step.
-    spear/good_rows: of them at the beginning of the step with R > P.
+    spear/good_rows: stored rows with R > P at the beginning of the step.
     spear/replayed_rows: trained on again.
     spear/baseline: P, unit of the reward.
     spear/coef: of the replayed loss at this step.
