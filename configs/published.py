@@ -97,7 +97,10 @@ def _fit(c: ConfigDict) -> None:
     share = overlong.buffer / overlong.max_length
     overlong.update(max_length=0, buffer=math.ceil(share * response))
   c.length_reward.max_length = 0
-  rows = c.rollout.prompts * c.rollout.per_prompt // c.train.updates
+  rows = c.rollout.prompts * c.rollout.per_prompt
+  if "spear" in c.chain:
+    rows += rows if c.spear.rows is None else c.spear.rows
+  rows //= c.train.updates
   if c.loss.scale:
     c.loss.scale = float(rows * response)
   c.train.slices = math.gcd(c.train.slices, rows // DEVICES)

@@ -45,6 +45,21 @@ ANSWER = Need(Answer(), when="rollout")
 
 
 @dataclasses.dataclass(frozen=True)
+class Unreadable:
+  """Whether a response holds bytes that are no text; i32[B] of 0 and 1.
+
+  Decoding writes U+FFFD in their place.
+  """
+
+  shape: ClassVar[Literal["row"]] = "row"
+  values: ClassVar[tuple[int, int]] = (0, 1)
+
+  def annotate(self, responses: Responses) -> np.ndarray:
+    """1 for responses that hold such bytes."""
+    return np.array(["\ufffd" in text for text in responses.texts], np.int32)
+
+
+@dataclasses.dataclass(frozen=True)
 class Hashed:
   """A number of what a row says, the same in every step and run; i32[B].
 

@@ -319,6 +319,7 @@ def _standard_metrics(objective, context):
   drift = reduce.clamp(log_ratio, -20.0, 20.0)
   mean = lambda x: reduce.masked_mean(x.astype(jnp.float32), mask)
   return {
+    "loss/tokens": mask.sum().astype(jnp.float32),
     "loss/clipped_fraction": mean(clip),
     "loss/clipped_low_fraction": mean(clip & ~positive),
     "loss/clipped_high_fraction": mean(clip & positive),

@@ -80,7 +80,10 @@ def composed(names: Sequence[str]) -> tuple[str, ...] | None:
   if len(set(owned)) < len(owned):
     return None
   first = [name for name in names if "advantages" in made[name].owns]
-  return (*(first or ["grpo"]), *(n for n in names if n not in first))
+  # It stores rows as they are then, without what others note of them.
+  stores = ["spear"] if "spear" in names else []
+  rest = [name for name in names if name not in (*first, *stores)]
+  return (*(first or ["grpo"]), *stores, *rest)
 
 
 def programs(

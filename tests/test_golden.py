@@ -23,7 +23,6 @@ NOT_YET = frozenset(
     "entropy_guided_attention",
     "entropy_production",
     "gigpo",
-    "spear",
     "vogue",
   }
 )

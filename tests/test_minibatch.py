@@ -67,3 +67,25 @@ def test_replayed_rows_answer_no_prompt_and_move_on_their_own():
     np.flatnonzero(np.isin(order, np.arange(24, 32))) for order in orders
   ]
   assert any((np.diff(place) > 1).any() for place in places)
+
+
+def test_rows_marked_as_replayed_come_last_and_of_them_the_empty_ones():
+  p = runs.programs("grpo", updates=4)
+  batch = p.sample(*runs.start(p), *runs.prompts(p))
+  replay, empty = np.arange(32) >= 16, np.arange(32) % 2 == 1
+  none = lambda x: jnp.where(replay, -1, x)
+  batch = batch.replace(
+    group=none(batch.group),
+    prompt=none(batch.prompt),
+    source=none(batch.source),
+    mask=batch.mask & ~(replay & empty)[:, None],
+  )
+  orders = [shuffled(batch, jax.random.key(s)) for s in range(5)]
+  for order in orders:
+    kind = replay[order].astype(int) + (replay & empty)[order]
+    np.testing.assert_array_equal(kind, [0] * 16 + [1] * 8 + [2] * 8)
+    # The groups of the step are whole all the same.
+    np.testing.assert_array_equal(
+      np.asarray(batch.group)[order[:16]].reshape(4, 4).std(axis=1), 0
+    )
+  assert any((orders[0] != order).any() for order in orders)

@@ -284,6 +284,12 @@ def test_metrics_of_a_step_are_means_extremes_or_the_first_update_s():
   assert mean_over_updates(lines) == want
 
 
+def test_updates_without_tokens_are_no_part_of_the_metrics_of_a_step():
+  line = lambda a, tokens: {"a": a, "loss/tokens": tokens}
+  assert mean_over_updates([line(2.0, 6.0), line(0.0, 0.0)]) == line(2.0, 6.0)
+  assert mean_over_updates([line(0.0, 0.0)] * 2) == line(0.0, 0.0)
+
+
 @pytest.mark.parametrize(
   ("names", "changes", "passes", "rows"),
   [

@@ -76,6 +76,7 @@ def test_a_method_s_lengths_are_those_of_the_experiment(name):
     if "overlong_shaping" in c.chain:
       assert c.overlong_shaping.buffer == -(-longest // 5)
     rows = c.rollout.prompts * c.rollout.per_prompt // c.train.updates
+    rows *= 1 + ("spear" in c.chain)
     assert c.loss.scale in (0, rows * longest)
 
 
@@ -84,6 +85,7 @@ def test_slices_divide_the_rows_of_an_update_on_eight_devices(name):
   for method in methods.CATALOGUE:
     c = of(name, f"method={method}")
     rows = c.rollout.prompts * c.rollout.per_prompt
+    rows *= 1 + ("spear" in c.chain)  # As many are replayed.
     assert c.rollout.prompts % 8 == 0, method
     assert rows % (c.train.updates * c.train.slices * 8) == 0, method
 

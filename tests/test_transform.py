@@ -396,6 +396,7 @@ ALLOWED = {
     "novelty",
     "latent_reward",
     "implicit_reward",
+    "replayed",
   )
 }
 

@@ -15,6 +15,7 @@ from rlvr_jax.methods.clip_cov import clip_cov
 from rlvr_jax.methods.copo import copo
 from rlvr_jax.methods.dcpo import dcpo
 from rlvr_jax.methods.disco import disco
+from rlvr_jax.methods.dr_bot import dr_bot
 from rlvr_jax.methods.dr_grpo import dr_grpo
 from rlvr_jax.methods.drpo import drpo
 from rlvr_jax.methods.empg import empg
@@ -68,11 +69,13 @@ from rlvr_jax.methods.rollout_correction import rollout_correction
 from rlvr_jax.methods.sapo import sapo
 from rlvr_jax.methods.seed_grpo import seed_grpo
 from rlvr_jax.methods.siren import siren
+from rlvr_jax.methods.spear import spear
 from rlvr_jax.methods.state_entropy_reg import state_entropy_reg
 from rlvr_jax.methods.steer import steer
 from rlvr_jax.methods.t1 import t1
 from rlvr_jax.methods.tea_rl import tea_rl
 from rlvr_jax.methods.tecrl import tecrl
+from rlvr_jax.methods.tool_reward import tool_reward
 from rlvr_jax.methods.ttrl import ttrl
 from rlvr_jax.methods.unlikeliness import unlikeliness
 from rlvr_jax.transform import LossTransform
@@ -316,5 +319,10 @@ CATALOGUE: dict[str, Entry] = {
   ),
   "entropy_reward": Entry(
     entropy_reward, "reward", "T1 (entropy as a reward)", "2501.11651"
+  ),
+  "spear": Entry(spear, "sampling", "SPEAR: self-imitation", "2509.22601"),
+  "dr_bot": Entry(dr_bot, "sampling", "SPEAR (Dr.BoT filters)", "2509.22601"),
+  "tool_reward": Entry(
+    tool_reward, "reward", "SPEAR (reward for tool calls)", "2509.22601"
   ),
 }

@@ -1,5 +1,6 @@
 """Clip-Cov: no gradient for a few tokens of high covariance."""
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -25,8 +26,9 @@ def clip_cov(
   cov = (A - mean A)(log pi - mean log pi) over the counted tokens, held
   constant. Candidates have low < cov < high and are not clipped by PPO; K of
   them, K = max(floor(fraction * counted tokens), 1), lose their policy loss.
-  They still count in the denominator. The window belongs to advantages of unit
-  deviation: with unnormalised ones it may stay empty.
+  They still count in the denominator. Replayed rows are left alone. The window
+  belongs to advantages of unit deviation: with unnormalised ones it may stay
+  empty.
 
   Edits:   objective.weights (×)
   Needs:   nothing
@@ -75,15 +77,14 @@ def clip_cov(
       f"clip_cov.scope_rows = {scope_rows} must be None or >= 1."
     )
   draw = jax.random.uniform if priority is None else priority
-
-  def choose(advantages, logp, mask, free, dice):
-    cov = reduce.centred_product(advantages, logp, mask)
-    candidates = free & (cov > low) & (cov < high)
-    count = reduce.count_of(fraction, mask)
-    return cov, candidates, reduce.top_mask(dice, candidates, count)
+  choose = functools.partial(
+    reduce.covariance_window, fraction=fraction, low=low, high=high
+  )
 
   def apply(objective, state, context):
-    mask = objective.mask > 0
+    # Of replayed rows `spear` has a clip with bounds of its own.
+    sampled = (context.batch.source >= 0)[:, None]
+    mask = (objective.mask > 0) & sampled
     cov, candidates, dropped = reduce.in_blocks(
       choose,
       scope_rows,

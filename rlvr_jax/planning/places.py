@@ -9,6 +9,7 @@ import numpy as np
 from rlvr_jax.models import mesh as mesh_lib
 from rlvr_jax.planning.given import Given
 from rlvr_jax.training.programs import Programs
+from rlvr_jax.training.state import stored
 from rlvr_jax.types import PyTree, TokenBatch
 
 ROWS = "rows over data and fsdp"
@@ -33,14 +34,16 @@ def of(p: Programs, given: Given, rollout: TokenBatch) -> list[Place]:
   state, c = given.state, p.model.config
   weights = "fsdp; heads, hidden units and vocabulary over tensor"
   replica = "whole on every device"
-  method = state.method, state.guard, state.step, state.cursor, state.key
+  rows, rest = stored(state.method)
+  small = rest, state.guard, state.step, state.cursor, state.key
   named = [
     ("parameters", weights, state.params),
     ("optimizer", weights, state.opt),
     ("reference policy", weights, given.ref),
     ("slow copy", weights, state.ema),
     ("model of rewards", weights, state.learned),
-    ("states of methods, replay, guard", replica, method),
+    ("rows stored for replay", f"{ROWS}, if these divide them", rows),
+    ("states of methods, guard, counters", replica, small),
     ("rollout", ROWS, rollout),
   ]
   held = [entry for entry in named if jax.tree.leaves(entry[2])]
@@ -62,7 +65,7 @@ def on_device(tree: PyTree) -> float:
 def _kept(p: Programs) -> float:
   """Bytes of the states between layers of a slice of an update."""
   c, s = p.model.config, p.settings
-  rows = s.prompts * s.main.per_prompt / s.updates / s.slices
+  rows = p.rows()[1] / s.updates / s.slices
   state = np.dtype(c.dtype).itemsize * c.width * c.layers
   tokens = rows * (s.prompt_width + s.length)
   return tokens * state / mesh_lib.row_parts(p.mesh)

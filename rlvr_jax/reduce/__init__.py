@@ -4,6 +4,7 @@ Under `jax.jit` on a mesh each sum is the sum over all devices, so a result
 here does not depend on how rows are sharded. Empty sets give 0, never NaN.
 """
 
+from rlvr_jax.reduce.covariance import covariance_window as covariance_window
 from rlvr_jax.reduce.entries import ROUNDING as ROUNDING
 from rlvr_jax.reduce.entries import absolute as absolute
 from rlvr_jax.reduce.entries import clamp as clamp
@@ -38,3 +39,4 @@ from rlvr_jax.reduce.rows import returns_to_go as returns_to_go
 from rlvr_jax.reduce.rows import row_length as row_length
 from rlvr_jax.reduce.rows import row_mean as row_mean
 from rlvr_jax.reduce.rows import row_softmax as row_softmax
+from rlvr_jax.reduce.rows import row_turns as row_turns

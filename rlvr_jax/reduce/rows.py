@@ -33,6 +33,18 @@ def last_token(mask: Array) -> Array:
   return (mask > 0) & (later == 1)
 
 
+def row_turns(turn: Array, mask: Array) -> Array:
+  """f32[B]: how many turns of each row hold a counted token.
+
+  Args:
+    turn: i32[B, T] turn of the conversation, >= 0, not falling along a row.
+    mask: bool[B, T] counted tokens.
+  """
+  counted = jnp.where(mask > 0, turn, -1)
+  before = jnp.pad(counted[:, :-1], [(0, 0), (1, 0)], constant_values=-1)
+  return row_length(counted > jax.lax.cummax(before, axis=1))
+
+
 def returns_to_go(rewards: Array, mask: Array, gamma: float = 1.0) -> Array:
   """Discounted sum of the rewards from each counted token on.
 

@@ -214,17 +214,24 @@ def _check_rows(config: ConfigDict, programs: Programs) -> None:
       f"{devices} devices that rows are split over (data x fsdp of "
       "config.mesh)."
     )
-  sampled, trained = programs.rows()
   parts = s.updates * s.slices * devices
-  # A learner learns of all rows, in slices of the size of an update's.
-  least = devices if programs.learn is None else parts
-  if sampled % least or trained % parts:
+  sampled = sum(rows for _, rows in programs.plan.draws)
+  if programs.learn and sampled % parts:
+    raise config_lib.ConfigError(
+      f"a step samples {sampled} rows, of which a second model is learned in "
+      "slices of the size of an update's: config.train.updates x slices x "
+      f"devices = {s.updates} x {s.slices} x {devices} = {parts} must divide "
+      "them. Change config.rollout.prompts or per_prompt."
+    )
+  sampled, trained = programs.rows()
+  if sampled % devices or trained % parts:
     raise config_lib.ConfigError(
       f"a step samples {sampled} rows in the draws {programs.plan.draws} and "
-      f"trains on {trained}; {least} must divide the first, and "
+      f"trains on {trained}; {devices} must divide the first, and "
       f"config.train.updates x slices x devices = {s.updates} x {s.slices} x "
       f"{devices} = {parts} the second. Change config.rollout.prompts or "
-      "per_prompt, or the rows of the methods' own draws."
+      "per_prompt, or the rows that methods draw or replay, such as "
+      "config.spear.rows."
     )
 
 

@@ -12,6 +12,8 @@ CLIP = 0.2
 CROSS_ENTROPY = ("reinforce", "entropy_sft")
 # What reduces along a row, so that it matters what else stands there.
 BY_ROW = ("tea_rl", "tecrl", "epo", "aer")
+# Of the family "sampling", those that look at rewards.
+READERS = ("group_filter", "t1", "dr_bot", "spear")
 
 
 def problems(config: dict, wrong: Container[str]) -> Iterator[str]:
@@ -161,7 +163,7 @@ def _labels(
   makers = [i for i, p in enumerate(transform.parts) if "reward" in p.owns]
   for place, part in enumerate(transform.parts):
     known = methods.CATALOGUE.get(part.name)
-    reads = "advantages" in part.owns or part.name in ("group_filter", "t1")
+    reads = "advantages" in part.owns or part.name in READERS
     reads |= known is not None and known.family == "reward"
     # In front of what makes rewards, an edit of them would be lost, too.
     reads |= bool(makers) and place < makers[0] and part.prepare is not keep

@@ -144,8 +144,11 @@ def mean_over_updates(lines: list[dict[str, float]]) -> dict[str, float]:
   """One number per metric of the updates of a step.
 
   Names ending in _max or _min take the extreme. The mismatch is that of the
-  first update, when trainer and sampler still hold the same parameters.
+  first update, when trainer and sampler still hold the same parameters. Updates
+  without a token that counts, as where nothing is replayed, are left out unless
+  all are such.
   """
+  lines = [x for x in lines if x.get("loss/tokens", 1) > 0] or lines
 
   def one(name, values):
     if name.startswith("mismatch/"):

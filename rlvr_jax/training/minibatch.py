@@ -1,4 +1,8 @@
-"""The rows of an update: groups in random order, each in one piece."""
+"""The rows of an update: groups in random order, each in one piece.
+
+Replayed rows come behind all others, in updates of their own as far as their
+number goes.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -36,7 +40,7 @@ def shuffled(batch: TokenBatch, key: Array) -> Array:
 
   Rows that have lost their group, because nobody could grade them or they only
   voted, stay with their prompt: the next groups keep their places. Replayed
-  rows move on their own.
+  rows move on their own and come last, of these the ones that do not count.
   """
   rows = jnp.arange(batch.group.shape[0])
   kin = reduce.subgroup(batch.prompt, batch.source)
@@ -47,4 +51,6 @@ def shuffled(batch: TokenBatch, key: Array) -> Array:
   lost = jnp.where((kin >= 0) & (of_kin >= 0), of_kin, len(rows) + first)
   unit = jnp.where(batch.group < 0, lost, batch.group)
   rank = jax.random.permutation(key, 2 * len(rows))
-  return jnp.argsort(rank[unit], stable=True)
+  again = batch.source < 0
+  last = again.astype(jnp.int32) + (again & ~batch.mask.any(axis=1))
+  return jnp.lexsort((rank[unit], last))

@@ -40,8 +40,6 @@ class Programs:
     sample: (state, ref, prompts, prompt_mask) -> batch; with the number that
       the first prompt has in the step behind them, if that is not 0.
     rescored: (state, ref, batch) -> f32[B, T], log-probs by a full pass, nats.
-    prepare: (state, batch, reward, known, notes) -> batch, method state,
-      metrics.
     weights: which parameters are trained and which are `ref`.
   """
 
@@ -59,14 +57,24 @@ class Programs:
     rows = mesh_lib.by_row(mesh)
     self.sample = self._jit(self._sample, out_shardings=rows)
     self.rescored = self._jit(self._rescored, out_shardings=rows)
-    whole = mesh_lib.whole(mesh)
-    self.prepare = self._jit(self._prepare, out_shardings=(rows, whole, whole))
+
+  @functools.cached_property
+  def prepare(self):
+    """(state, batch, reward, known, notes) -> batch, method state, metrics."""
+    rows, whole = mesh_lib.by_row(self.mesh), mesh_lib.whole(self.mesh)
+    out = rows, self._places.method, whole
+    return self._jit(self._prepare, out_shardings=out)
+
+  @functools.cached_property
+  def _places(self) -> TrainState:
+    """Where the state lives, a sharding per leaf."""
+    shapes = jax.eval_shape(self.init_state, jax.random.key(0), None)
+    return layout(shapes, self.mesh)
 
   @functools.cached_property
   def update(self):
     """(state, ref, batch, update index) -> (state, metrics); donates state."""
-    shapes = jax.eval_shape(self.init_state, jax.random.key(0), None)
-    where, whole = layout(shapes, self.mesh), mesh_lib.whole(self.mesh)
+    where, whole = self._places, mesh_lib.whole(self.mesh)
     one = self.updating()
 
     def update(state, ref, batch, index):
@@ -93,8 +101,7 @@ class Programs:
     """
     if self.method.learner is None:
       return None
-    shapes = jax.eval_shape(self.init_state, jax.random.key(0), None)
-    where, whole = layout(shapes, self.mesh), mesh_lib.whole(self.mesh)
+    where, whole = self._places, mesh_lib.whole(self.mesh)
     one = self._learning()
 
     def learn(state, ref, batch, reward, known):
@@ -149,7 +156,7 @@ class Programs:
   @functools.cached_property
   def plan(self) -> Plan:
     """The draws of a step."""
-    state = jax.eval_shape(self._method_state)
+    state = jax.eval_shape(lambda: self.method.init(self.example))
     return plan(self.method, self.settings, state)
 
   @functools.cached_property
@@ -208,6 +215,11 @@ class Programs:
       key: of the run.
       params: of the decoder; None draws random ones.
     """
+    bare = self._bare_state(key, params)
+    return bare.replace(method=self.method.init(self.example))
+
+  def _bare_state(self, key: Array, params: PyTree | None) -> TrainState:
+    """The same without states of methods."""
     if params is None:
       params = self.model.init(rng.key(key, rng.Purpose.INIT))
     params = self.weights.trained(params)
@@ -216,19 +228,29 @@ class Programs:
       cursor=jnp.zeros((), jnp.int32),
       params=params,
       opt=self.tx.init(params),
-      method=self._method_state(),
+      method={},
       ema=self.weights.slow_copy(params),
       learned=self._learned(params),
       guard=guard.init(self.settings.guard_window),
       key=jax.random.key_data(key),
     )
 
+  @functools.cached_property
   def example(self) -> TokenBatch:
-    """Shapes of a rollout's main draw, for states that must know them."""
+    """Shapes of a rollout's main draw, for states that must know them.
+
+    It has all statistics and notes that `prepare` finds.
+    """
+    state = jax.eval_shape(self._bare_state, jax.random.key(0), None)
     params = jax.eval_shape(self.model.init, jax.random.key(0))
-    main = lambda p, t, m, k: self._rollout(p, t, m, (self.settings.main,), k)
+    main = lambda *args: self._drawn(*args, (self.settings.main,))
+    ref = self.weights.frozen(params)
     prompts = self._widest(self.settings.prompts)
-    return jax.eval_shape(main, params, *prompts, jax.random.key(0))
+    batch = jax.eval_shape(main, state, ref, *prompts)
+    token = jax.ShapeDtypeStruct(batch.mask.shape, jnp.float32)
+    scores = {need.key: token for need in learning.scores(self.method)}
+    _, notes = self._graded(batch)
+    return batch.replace(stats=batch.stats | scores, notes=notes)
 
   def prompts(self) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
     """Shapes of the widest prompts that are asked at a time."""
@@ -260,9 +282,6 @@ class Programs:
       self.plan.draws,
     )
 
-  def _method_state(self) -> PyTree:
-    return self.method.init(self.example())
-
   def _rollout(self, params, prompts, prompt_mask, draws, key, first=0):
     s = self.settings
     places = first + jnp.arange(len(prompts))
@@ -282,11 +301,16 @@ class Programs:
 
   def _sample(self, state, ref, prompts, prompt_mask, first=0) -> TokenBatch:
     """Samples all draws and scores what the methods want of them."""
-    key = rng.key(_key(state), rng.Purpose.SAMPLE, state.step)
     draws = self.method.plan((self.settings.main,), state.method)
     if self.settings.dynamic is not None:
       # Any prompt may come to be among the first ones that are kept.
       draws = tuple(draw._replace(prompt_fraction=1.0) for draw in draws)
+    return self._drawn(state, ref, prompts, prompt_mask, draws, first)
+
+  def _drawn(
+    self, state, ref, prompts, prompt_mask, draws, first=0
+  ) -> TokenBatch:
+    key = rng.key(_key(state), rng.Purpose.SAMPLE, state.step)
     policy = self.weights.whole(state.params, ref)
     batch = self._rollout(policy, prompts, prompt_mask, draws, key, first)
     return self._score(batch, state, ref)

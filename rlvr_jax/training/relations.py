@@ -156,6 +156,30 @@ def _dynamic_labels(metric, labelled):
     )
 
 
+@_reads(
+  *("rollout.prompts", "rollout.per_prompt"),
+  *("train.updates", "train.slices", "chain", "spear.rows"),
+)
+def _replayed(prompts, per_prompt, updates, slices, chain, replayed):
+  """Rows of the step and replayed rows in updates of their own."""
+  rows = prompts * per_prompt
+  more = rows if replayed is None else replayed
+  if "spear" not in chain or not more:
+    return
+  of_update, rest = divmod(rows + more, updates)
+  odd = of_update % per_prompt or of_update % slices
+  if rest or more % of_update or odd:
+    yield (
+      f"config.spear.rows = {replayed} and the {rows} rows of "
+      "config.rollout.prompts x per_prompt must divide into "
+      f"config.train.updates = {updates} minibatches, the replayed rows into "
+      "some of them and the others into the rest, each of whole groups of "
+      f"{per_prompt} and in config.train.slices = {slices} slices: with "
+      "spear.rows = None, which is as many, half of an even number of updates "
+      "are theirs."
+    )
+
+
 @_reads("loss.aggregation", "loss.scale")
 def _scale(aggregation, scale):
   reads = "seq-mean-token-sum-norm"

@@ -1,5 +1,6 @@
 """The compiled programs of supervised training: prepare, update, measure."""
 
+import functools
 from collections.abc import Iterator
 
 import jax
@@ -86,6 +87,7 @@ class SupervisedPrograms(Programs):
     state = state.replace(method=method)
     yield "update", self.update.trace(state, ref, batch, 0)
 
+  @functools.cached_property
   def example(self) -> TokenBatch:
     """Shapes of a batch, for states that must know them."""
     rows, length = self.settings.prompts, self.settings.length

@@ -8,7 +8,7 @@ import jax
 
 from rlvr_jax.models import mesh as mesh_lib
 from rlvr_jax.training.guard import GuardState
-from rlvr_jax.types import Array, PyTree
+from rlvr_jax.types import Array, PyTree, TokenBatch
 
 
 class Learned(NamedTuple):
@@ -50,11 +50,33 @@ def like(shapes: PyTree, where: PyTree) -> PyTree:
   return jax.tree.map(at, shapes, where)
 
 
+def _is_rows(tree: PyTree) -> bool:
+  return isinstance(tree, TokenBatch)
+
+
+def stored(method: PyTree) -> tuple[list[TokenBatch], list[Array]]:
+  """The rows that the states of methods hold, and all else that they do."""
+  leaves = jax.tree.leaves(method, is_leaf=_is_rows)
+  rest = [x for x in leaves if not _is_rows(x)]
+  return [x for x in leaves if _is_rows(x)], rest
+
+
 def layout(state: TrainState, mesh: jax.sharding.Mesh) -> TrainState:
-  """A sharding per leaf: weights and moments split, the rest whole."""
-  whole = mesh_lib.whole(mesh)
+  """A sharding per leaf: weights and moments split, the rest whole.
+
+  Rows that a method stores are split like those of a rollout, if the devices
+  divide them.
+  """
+  whole, rows = mesh_lib.whole(mesh), mesh_lib.by_row(mesh)
   split = lambda tree: mesh_lib.shardings(tree, mesh)
-  return jax.tree.map(lambda _: whole, state).replace(
+
+  def place(x):
+    if not _is_rows(x):
+      return whole
+    divides = len(x.group) % mesh_lib.row_parts(mesh) == 0
+    return jax.tree.map(lambda _: rows if divides else whole, x)
+
+  return jax.tree.map(place, state, is_leaf=_is_rows).replace(
     params=split(state.params),
     opt=split(state.opt),
     ema=split(state.ema),

@@ -33,14 +33,19 @@ class Update(NamedTuple):
     batch: TokenBatch,
     index: Array,
   ) -> tuple[TrainState, Metrics]:
-    """Makes update `index` of the step on its rows of the rollout."""
+    """Makes update `index` of the step on its rows of the rollout.
+
+    Where no token counts, as while nothing is replayed, everything stays: else
+    momentum alone would move the weights.
+    """
     output = self.differentiate(state, ref, batch, index)
     (loss, (method, metrics)), grads = output
     norm = optax.global_norm(grads)
     ok = guard.accepts(state.guard, loss, norm, self.settings.guard_sigmas)
     ok &= guard.finite(method)
     ok &= ~guard.tripped(state.guard, self.settings.guard_limit)
-    state = self._stepped(state, grads, method, ok, index)
+    counts = metrics["loss/tokens"] > 0
+    state = self._stepped(state, grads, method, ok, counts, index)
     state = self._counted(state, ok, norm, index)
     return state, metrics | {
       "loss/total": loss,
@@ -85,15 +90,20 @@ class Update(NamedTuple):
     # Of rescored rows it was measured before.
     return loss_fn if s.rescore else measures.with_mismatch(loss_fn)
 
-  def _stepped(self, state, grads, method, ok, index) -> TrainState:
-    """Weights, optimizer, method and slow copy: all new, or none."""
+  def _stepped(self, state, grads, method, ok, counts, index) -> TrainState:
+    """Weights, optimizer, method and slow copy: all new, or none.
+
+    A slow copy that waits for several updates may have waited for an empty one.
+    """
+    decay, every = self.settings.ema_decay, self.settings.ema_every
     steps, opt = self.tx.update(grads, state.opt, state.params)
     params = optax.apply_updates(state.params, steps)
-    ema = self.weights.followed(state.ema, params, opt, self.settings.ema_decay)
-    ema = guard.select(self._moves_slow_copy(state, index), ema, state.ema)
-    new = dict(params=params, opt=opt, method=method, ema=ema)
+    new = dict(params=params, opt=opt, method=method)
     old = {name: getattr(state, name) for name in new}
-    return state.replace(**guard.select(ok, new, old))
+    taken = guard.select(ok & counts, new, old)
+    ema = self.weights.followed(state.ema, taken["params"], taken["opt"], decay)
+    moves = ok & (counts | (every > 1)) & self._moves_slow_copy(state, index)
+    return state.replace(**taken, ema=guard.select(moves, ema, state.ema))
 
   def _moves_slow_copy(self, state, index) -> Array:
     """Whether as many updates were taken, with this one, as it waits for."""
