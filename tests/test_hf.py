@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+import decoding
 import hf_cases
 from hf_cases import NORM, change, damaged, set_config
 from rlvr_jax import stats
@@ -31,22 +32,8 @@ def stored():
 
 def decoded(model, rows, valid, following):
   """Logits f[B, N, V] of the cached decode of given tokens."""
-  transformer, params = model.transformer, model.params
-  state, prompt = transformer.prefill(params, rows, valid)
-  count = following.shape[1]
-  own = transformer.empty_cache(len(rows), 1, count)
-  found = [transformer.logits(params, state)]
-  step = jax.jit(transformer.step)
-  for n in range(count - 1):
-    at = valid.sum(1, keepdims=True) + n
-    state, (k, v) = step(params, following[:, n, None], at, prompt, own)
-    own = own._replace(
-      keys=own.keys.at[..., n, :].set(k),
-      values=own.values.at[..., n, :].set(v),
-      valid=own.valid.at[n].set(True),
-    )
-    found.append(transformer.logits(params, state[:, 0]))
-  return np.stack(found, 1)
+  own = model.transformer, model.params
+  return np.asarray(decoding.logits(*own, rows, valid, following))
 
 
 @pytest.mark.parametrize("name", FAMILIES)
