@@ -11,7 +11,7 @@ import pytest
 import runs
 from rlvr_jax import methods, stats
 from rlvr_jax.models import Lora
-from rlvr_jax.training import build, learning, loop
+from rlvr_jax.training import build, learning, loop, precision
 from rlvr_jax.training.precision import MasterState
 from rlvr_jax.training.programs import Programs
 from rlvr_jax.training.state import Learned
@@ -272,7 +272,9 @@ def test_with_adapters_it_is_made_of_adapters():
 
 @pytest.mark.long
 def test_narrow_weights_have_wide_copies():
-  p = programs(model=dict(dtype="bfloat16", param_dtype="bfloat16"))
+  tx = precision.with_master_copies(optax.adam(1e-2))
+  narrow = dict(dtype="bfloat16", param_dtype="bfloat16")
+  p = programs(model=narrow, tx=tx)
   state, ref = runs.start(p)
   state, _ = runs.step(p, state, ref)
   assert isinstance(state.learned.opt, MasterState)

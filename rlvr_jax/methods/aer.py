@@ -1,5 +1,6 @@
 """AER: an entropy bonus for hard problems that holds a share of the entropy."""
 
+import math
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -87,8 +88,8 @@ def aer(
     raise ValueError(f"aer.shape = {shape!r} must be in {SHAPES}.")
   if rule not in RULES:
     raise ValueError(f"aer.rule = {rule!r} must be in {RULES}.")
-  if not target_ratio > 0:
-    raise ValueError(f"aer.target_ratio = {target_ratio} must be > 0.")
+  if not 0 < target_ratio < math.inf:
+    raise ValueError(f"aer.target_ratio = {target_ratio} must be > 0, finite.")
   if not 0 < difficulty <= 1:
     raise ValueError(f"aer.difficulty = {difficulty} must lie in (0, 1].")
   if not rate >= 0:

@@ -1,5 +1,6 @@
 """EMPG: the advantage of every step of an agent, by its entropy."""
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -110,8 +111,8 @@ def empg(
   """
   given = {"sharpness": sharpness, "clarity": clarity, "bonus": bonus}
   for name, value in given.items():
-    if not value >= 0:
-      raise ValueError(f"empg.{name} = {value} must be >= 0.")
+    if not 0 <= value < math.inf:
+      raise ValueError(f"empg.{name} = {value} must be >= 0 and finite.")
   if not epsilon > 0:
     raise ValueError(f"empg.epsilon = {epsilon} must be > 0.")
 

@@ -1,5 +1,7 @@
 """One-shot RLVR: the three terms of the loss, each with a coefficient."""
 
+import math
+
 from rlvr_jax import reduce
 from rlvr_jax.stats import Entropy, Logp
 from rlvr_jax.transform import LossTransform
@@ -57,8 +59,10 @@ def one_shot_rlvr(
     "kl_coef": kl_coef,
   }
   for name, value in given.items():
-    if not value >= 0:
-      raise ValueError(f"one_shot_rlvr.{name} = {value!r} must be >= 0.")
+    if not 0 <= value < math.inf:
+      raise ValueError(
+        f"one_shot_rlvr.{name} = {value!r} must be >= 0 and finite."
+      )
 
   def apply(objective, state, context):
     mean = lambda x: reduce.masked_mean(x, objective.mask)
