@@ -273,7 +273,7 @@ def test_windows_and_caps_hold_in_sampling_and_in_scoring(name):
       model=model.transformer,
       length=12,
       ends=sampler.Ends((0,), 0),
-      window=5,
+      block=5,
     )
   )
   batch = run(model.params, jax.random.key(0))
