@@ -126,7 +126,8 @@ def test_without_a_method_the_numbers_are_those_of_the_experiment():
     assert {k: flat[k] for k in values} == values
 
 
-# One step of few short responses, on every axis of a mesh.
+# One step of short responses, on every axis of a mesh: as many as it takes to
+# find right answers by chance, about one of thirty.
 SHORT = {
   "mesh.data": 2,
   "mesh.fsdp": 2,
@@ -134,6 +135,7 @@ SHORT = {
   "optimizer.learning_rate": 1e-2,
   "steps": 1,
   "rollout.prompts": 4,
+  "rollout.per_prompt": 64,
   "rollout.max_response": 32,
   "evaluation.samples": 2,
   "evaluation.ks": (1, 2),

@@ -1,10 +1,10 @@
 """The samples that wait for a row, dealt out to the devices that hold rows.
 
-Prompts are dealt like cards, so every device gets its share of a draw that
-takes only the first prompts. Each device works off a queue of its own.
+Each device works off a queue of its own. Where a draw takes only the first
+prompts they are dealt like cards, so every device gets its share of it; else
+prompts stay where they are.
 """
 
-import functools
 from typing import NamedTuple
 
 import jax
@@ -48,13 +48,38 @@ class Queue(NamedTuple):
   wanted: Array  # i32[1] how many of them are begun
 
 
-def dealt(count: int, devices: int) -> np.ndarray:
-  """i64[E, n]: which of `count` things each device gets.
+class Deal(NamedTuple):
+  """Which prompts each device gets."""
 
-  Numbers from `count` on fill up the last round and mean nothing.
-  """
-  rounds = -(-count // devices)
-  return np.arange(devices * rounds).reshape(rounds, devices).T
+  devices: int  # E
+  in_turn: bool  # like cards, not in one piece
+
+  def places(self, count: int) -> np.ndarray:
+    """i64[E, n]: numbers of prompts; those from `count` on mean nothing."""
+    each = -(-count // self.devices)
+    if self.in_turn:
+      return np.arange(self.devices * each).reshape(each, self.devices).T
+    return np.arange(self.devices * each).reshape(self.devices, each)
+
+  def out(self, x: Array) -> Array:
+    """[E n, ...] of [P, ...], by device."""
+    place = self.places(len(x)).reshape(-1)
+    if len(place) == len(x) and not self.in_turn:
+      return x  # A gather would send it round the devices.
+    return x[np.minimum(place, len(x) - 1)]
+
+  def back(self, x: Array, count: int) -> Array:
+    """[P, ...] of [E n, ...]."""
+    if self.in_turn:
+      x = x.reshape(self.devices, -1, *x.shape[1:]).swapaxes(0, 1)
+      x = x.reshape(-1, *x.shape[2:])
+    return x[:count]
+
+
+def deal(draws: tuple[Draw, ...], prompts: int, devices: int) -> Deal:
+  """How prompts are given to devices."""
+  some = any(draw.prompts(prompts) < prompts for draw in draws)
+  return Deal(devices, in_turn=some and devices > 1)
 
 
 def make(
@@ -63,7 +88,7 @@ def make(
   numbers: Numbers,
   length: int,
   limits: Array | None,
-  devices: int,
+  to: Deal,
 ) -> Queue:
   """The queues of all devices, one behind the other.
 
@@ -73,19 +98,24 @@ def make(
     numbers: of the P prompts and their samples.
     length: most tokens of a response.
     limits: i32[P, G] the same for each sample of the main draw, or None.
-    devices: E that rows are split over.
+    to: which devices prompts are given.
 
   Returns:
     A Queue with arrays [E Q], `wanted` [E].
   """
-  each, real = [], []
+  each, real, devices = [], [], to.devices
   for number, block in enumerate(blocks(draws, len(numbers.prompt), devices)):
     limit = length if number or limits is None else limits
-    samples = _of_draw(block.draw, number, key, numbers, limit, devices)
-    place = dealt(block.prompts, devices)
-    spread = functools.partial(_spread, place)
+    samples = _of_draw(block.draw, number, key, numbers, limit)
+    spread = lambda x: to.out(x).reshape(devices, -1)
     samples = jax.tree.map(spread, samples)
-    each.append(samples._replace(parent=_parents(block, devices)))
+    place = to.places(block.prompts)
+    own = np.repeat(np.arange(place.shape[1]), block.draw.per_prompt)
+    samples = samples._replace(
+      prompt=jnp.asarray(np.tile(own, (devices, 1)), jnp.int32),
+      parent=_parents(block, devices),
+    )
+    each.append(samples)
     begun = (place < block.prompts) & (block.draw.parent is None)
     real.append(np.repeat(begun, block.draw.per_prompt, axis=1))
   each = [samples._replace(**_unwanted(draws)) for samples in each]
@@ -152,20 +182,15 @@ def _parents(block: Block, devices: int) -> Array:
   return jnp.asarray(np.tile(parent, (devices, 1)), jnp.int32)
 
 
-def _spread(place: np.ndarray, x: Array) -> Array:
-  """[E, n G] of [P, G]: what each of E devices gets of n prompts."""
-  return x[np.minimum(place, len(x) - 1)].reshape(len(place), -1)
-
-
-def _of_draw(draw, number, key, numbers, limit, devices) -> Samples:
+def _of_draw(draw, number, key, numbers, limit) -> Samples:
   """The samples [P, G] of a draw that takes P prompts."""
   count = draw.prompts(len(numbers.prompt))
   shape = count, draw.per_prompt
   of = lambda x, kind: jnp.broadcast_to(jnp.asarray(x, kind), shape)
   temperature = 0.0 if callable(draw.temperature) else draw.temperature
   return Samples(
-    prompt=of(np.arange(count)[:, None] // devices, jnp.int32),
-    parent=of(0, jnp.int32),  # `make` tells
+    prompt=of(0, jnp.int32),  # Where it lies, and what it branches off, is
+    parent=of(0, jnp.int32),  # known when it is dealt.
     key=_keys(rng.named(key, draw.name), numbers, *shape),
     limit=of(limit, jnp.int32),
     draw=of(number, jnp.int32),
@@ -195,7 +220,7 @@ def _unwanted(draws: tuple[Draw, ...]) -> dict[str, None]:
 
 
 def of_draws(
-  x: Array, draws: tuple[Draw, ...], prompts: int, devices: int
+  x: Array, draws: tuple[Draw, ...], prompts: int, to: Deal
 ) -> list[Array]:
   """What was found of all samples, by draw.
 
@@ -203,16 +228,15 @@ def of_draws(
     x: [E Q, ...] in the order of `make`.
     draws: as given to it.
     prompts: P.
-    devices: E.
+    to: as given to it.
 
   Returns:
     [P G, ...] for each draw, the samples of a prompt together.
   """
-  x, found = x.reshape(devices, -1, *x.shape[1:]), []
-  for block in blocks(draws, prompts, devices):
-    each = block.draw.per_prompt
+  x, found = x.reshape(to.devices, -1, *x.shape[1:]), []
+  for block in blocks(draws, prompts, to.devices):
     own = x[:, block.begin : block.begin + block.size]
-    own = own.reshape(devices, -1, each, *x.shape[2:]).swapaxes(0, 1)
-    own = own.reshape(-1, each, *x.shape[2:])[: block.prompts]
+    own = own.reshape(-1, block.draw.per_prompt, *x.shape[2:])
+    own = to.back(own, block.prompts)
     found.append(own.reshape(-1, *x.shape[2:]))
   return found

@@ -43,6 +43,7 @@ class Sampler(NamedTuple):
   ends: Ends
   needs: tuple[Need, ...]
   block: int
+  axes: tuple[str, ...] = ()  # of the mesh, over which rows are split
 
   def run(
     self, weights: Decoding, prompts: Read, queue: Queue, rows: int
@@ -61,7 +62,9 @@ class Sampler(NamedTuple):
     for size, fewer in zip(sizes, [*sizes[1:], 0]):
 
       def left(state, fewer=fewer):
-        return refill.waits(state) | (state.going.sum() > fewer)
+        own = refill.waits(state) | (state.going.sum() > fewer)
+        # All devices go on together: what they do may have to meet.
+        return jax.lax.pmax(own, self.axes) if self.axes else own
 
       def advance(state):
         return self.advance(weights, queue, refill(state))

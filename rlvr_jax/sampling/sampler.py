@@ -93,19 +93,19 @@ def rollout(
     places = jnp.arange(len(prompts))
     numbers = Numbers(places, jnp.zeros_like(places))
   params = model.gathered(params)
-  waiting = queue.make(draws, key, numbers, length, limits, devices)
+  to = queue.deal(draws, len(prompts), devices)
+  waiting = queue.make(draws, key, numbers, length, limits, to)
   samples = len(waiting.order) // devices
   own = rows_lib.rounded(min(samples, rows // devices) if rows else samples)
-  place = np.minimum(queue.dealt(len(prompts), devices), len(prompts) - 1)
-  dealt = (x[place.reshape(-1)] for x in (prompts, prompt_mask))
-  pieces = parts.count(place.size, draws[0].per_prompt, rows, devices)
+  dealt = [to.out(x) for x in (prompts, prompt_mask)]
+  pieces = parts.count(len(dealt[0]), draws[0].per_prompt, rows, devices)
   block = block or model.block
   read = _read(model, params, *dealt, block, pieces)
   blocks = tuple(queue.blocks(draws, len(prompts), devices))
   sampler = Sampler(model, blocks, length, ends, recorded(needs), block)
   run = _on_devices(sampler, mesh, own)
   record = run(model.decoding(params), read, waiting)
-  split = lambda x: queue.of_draws(x, draws, len(prompts), devices)
+  split = lambda x: queue.of_draws(x, draws, len(prompts), to)
   return _assembled(jax.tree.map(split, record), prompts, prompt_mask, draws)
 
 
@@ -129,15 +129,11 @@ def _read(model, params, prompts, prompt_mask, block, pieces) -> Read:
 def _on_devices(
   sampler: Sampler, mesh: Mesh | None, rows: int
 ) -> Callable[[Decoding, Read, Queue], Record]:
-  """`Sampler.run`, on every device that holds rows with a queue of its own.
-
-  They do not wait for each other: a device whose samples are long works on
-  while the others have ended.
-  """
+  """`Sampler.run`, on every device that holds rows with a queue of its own."""
   if mesh is None or mesh_lib.row_parts(mesh) == 1:
     return functools.partial(sampler.run, rows=rows)
-  own = sampler._replace(model=sampler.model.of_one_device())
   axes = mesh_lib.ROWS[0]
+  own = sampler._replace(model=sampler.model.of_one_device(), axes=axes)
   cache = P(None, None, axes)
   return jax.shard_map(
     functools.partial(own.run, rows=rows),
@@ -184,11 +180,12 @@ def _of_draw(found, prompts, prompt_mask, draw, begun) -> TokenBatch:
   rows, length = found.tokens.shape
   prompt = np.arange(rows) // draw.per_prompt
   group = begun[draw.parent or draw.name].group + prompt
-  record = dict(found.stats)
+  count, record = draw.prompts(len(prompts)), dict(found.stats)
+  each = lambda x: jnp.repeat(x[:count], draw.per_prompt, axis=0)
   old_logp = record.pop(OLD_LOGP.key)
   return TokenBatch(
-    tokens=jnp.concatenate([prompts[prompt], found.tokens], axis=1),
-    prompt_mask=prompt_mask[prompt],
+    tokens=jnp.concatenate([each(prompts), found.tokens], axis=1),
+    prompt_mask=each(prompt_mask),
     mask=jnp.arange(length) < found.count[:, None],
     turn=jnp.zeros((rows, length), jnp.int32),
     prompt=jnp.asarray(prompt, jnp.int32),
