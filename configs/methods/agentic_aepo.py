@@ -11,10 +11,10 @@ Published: bounds 0.2, dual clip 3, strength 0.2, 64 prompts with 12 responses,
            to 6192 tokens (scripts for Qwen3-14B on 1000 problems). Left out:
            its rollouts, which call tools and fork. Its rewards are the style
            "arpo" of the task "files".
-Expect:    little: one token in 600 is past the upper bound, none changes its
-           sign. The entropy ends at 0.07 nats in one run and at 0.26 in another,
-           below and above that of GRPO (0.12 and 0.09), and pass@1 at 0.94 and
-           0.99.
+Expect:    little: one token in 600 is past the upper bound, no advantage
+           changes its sign. The entropy ends at 0.07 nats with one seed and at
+           0.26 with another, below and above that of GRPO (0.12 and 0.09), and
+           pass@1 at 0.94 and 0.99.
 """
 
 from ml_collections import ConfigDict
