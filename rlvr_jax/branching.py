@@ -32,7 +32,7 @@ def top_entropy(logp: Array) -> Array:
     f32[...], at most the entropy of the whole distribution.
   """
   p = jnp.exp(logp)
-  return -jnp.where(p > 0, p * jnp.where(p > 0, logp, 0), 0).sum(axis=-1)
+  return -jnp.where(p > 0, p * logp, 0).sum(axis=-1)
 
 
 def segment_entropy(
@@ -176,8 +176,8 @@ def origin(parent: Array, position: Array, length: int) -> Array:
   rows = jnp.arange(parent.shape[0], dtype=parent.dtype)[:, None]
   copied = (parent >= 0)[:, None] & (jnp.arange(length) < position[:, None])
   found = jnp.where(copied, parent[:, None], rows)
-  # Each round doubles how many generations up a row looks.
-  for _ in range(max(parent.shape[0] - 1, 1).bit_length()):
+  # Each round doubles how many generations up a row looks, of B - 1 at most.
+  for _ in range(max(parent.shape[0] - 2, 0).bit_length()):
     found = jnp.take_along_axis(found, found, axis=0)
   return found
 

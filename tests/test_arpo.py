@@ -31,6 +31,7 @@ def reward(text, *references):
     r"<think>\boxed{Paris}</think><answer>Paris</answer>",
     "<search>q</search>" + PLAIN,
     "<search>q<result>r</result></search>" + PLAIN,
+    "<search>q<result>r</result>" + PLAIN,
     "<result>r</result><search>q</search>" + PLAIN,
     CALL + "<search>q" + PLAIN,
     "<python>1</python><result>1" + PLAIN,

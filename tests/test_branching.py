@@ -65,6 +65,7 @@ def test_without_a_rise_a_row_forks_with_the_given_chance():
     given = dict(probability=probability)
     assert chance(0.0, **given) == pytest.approx(probability)
     assert chance(7.0, weight=0.0, **given) == pytest.approx(probability)
+  assert chance(-7.0, probability=1.0) == 1
 
 
 def test_the_chance_to_fork_rises_with_the_entropy_up_to_certainty():
@@ -91,6 +92,7 @@ def test_the_chance_falls_with_every_round_in_turn():
   # From the tenth round on only a rise lets a row fork, from the 20th none.
   assert chance_in_turn(0.0, 10) == 0 < chance_in_turn(0.5, 10)
   assert chance_in_turn(1e6, 20) == chance_in_turn(1e6, 25) == 0
+  assert chance_in_turn(-1e6, 25) == 0
   assert chance_in_turn(0.0, 12, penalty=0.0) == pytest.approx(0.5)
 
 
@@ -117,9 +119,10 @@ def test_the_budget_rises_with_the_prompt_s_entropy_from_one_to_all():
 
 
 # Row 0 is a root; 1 leaves it at token 3, 2 leaves 1 at token 5, 3 leaves 1
-# again at token 2, before what 1 has of its own; 4 is another root.
+# again at token 2, before what 1 has of its own; 4 is another root, whose
+# position says nothing.
 PARENT = jnp.array([-1, 0, 1, 1, -1])
-POSITION = jnp.array([0, 3, 5, 2, 0])
+POSITION = jnp.array([0, 3, 5, 2, 4])
 ORIGIN = [
   [0, 0, 0, 0, 0, 0],
   [0, 0, 0, 1, 1, 1],

@@ -118,8 +118,8 @@ def agentic_aepo(
     return reduce.masked_mean(chosen.astype(jnp.float32), record.mask)
 
   def weighed(record, context):
-    nats = jax.lax.stop_gradient(context.stat(ENTROPY))
-    z = reduce.in_blocks(score, scope_rows, nats, record.mask > 0)
+    counted = record.mask > 0
+    z = reduce.in_blocks(score, scope_rows, context.stat(ENTROPY), counted)
     scale = 1 + coef * z
     flips = (scale < 0) & (record.advantages != 0)
     metrics = {"agentic_aepo/flipped_fraction": share(flips, record)}
@@ -133,7 +133,7 @@ def agentic_aepo(
       clip_high=jnp.full_like(record.clip_high, 1 + high),
       surrogate=surrogate,
     )
-    ratio = jax.lax.stop_gradient(objective.ratio(record))
+    ratio = objective.ratio(record)
     kept = (record.advantages > 0) & (ratio > 1 + high)
     metrics = {"agentic_aepo/kept_fraction": share(kept, record)}
     if dual is not None:

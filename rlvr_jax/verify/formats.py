@@ -101,9 +101,9 @@ def answer_box(text: str) -> str | None:
     The content as it is written; None where there is no such box, or not one
     answer.
   """
-  start, end = text.find("<answer>"), text.find("</answer>")
   once = text.count("<answer>") == text.count("</answer>") == 1
-  return extract.boxed(text[start:end]) if once and start < end else None
+  inside = text[text.find("<answer>") : text.find("</answer>")]
+  return extract.boxed(inside) if once else None
 
 
 def _are_answered(text: str, tool: str) -> bool:
