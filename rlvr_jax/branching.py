@@ -1,8 +1,8 @@
 """Arithmetic of rollouts that fork: when, how many, and whose advantage.
 
-A response is a row. A fork is a row with a parent: it has the parent's tokens
-before its branch position, and its own from there on. All rows of a prompt are
-the leaves of a tree, whose shared tokens stand in several rows.
+A response is a row. A fork is a row with a parent: it begins with tokens of the
+parent and goes on with its own. All rows of a prompt are the leaves of a tree,
+whose shared tokens stand in several rows.
 
 ARPO (arXiv 2507.19849) forks where the entropy has risen since the first
 segment, that is between the prompt and the first tool call. Agentic AEPO
@@ -139,11 +139,11 @@ def root_budget(
   total: Array | int,
   root_entropy: Array,
   tool_entropy: Array,
-  beta: float = 0.5,
+  slope: float = 0.5,
 ) -> Array:
   """How many responses to a prompt are begun anew; the others are forks.
 
-  floor(total * sigmoid(beta * (root_entropy - tool_entropy))) + 1, at most
+  floor(total * sigmoid(slope * (root_entropy - tool_entropy))) + 1, at most
   total: half of them and one if prompt and tools are equally uncertain.
 
   Args:
@@ -151,31 +151,32 @@ def root_budget(
     root_entropy: f32[...] `segment_entropy` of a first segment.
     tool_entropy: f32[...] mean over the segments of a probing response; equal
       to root_entropy where it has none.
-    beta: how far a difference moves the budget, >= 0.
+    slope: how far a difference moves the budget, >= 0; beta of the paper.
 
   Returns:
     i32[...] in [1, total].
   """
-  share = jax.nn.sigmoid(beta * (root_entropy - tool_entropy))
+  share = jax.nn.sigmoid(slope * (root_entropy - tool_entropy))
   return jnp.clip(jnp.floor(total * share).astype(jnp.int32) + 1, 1, total)
 
 
-def origin(parent: Array, position: Array, length: int) -> Array:
+def origin(parent: Array, copied: Array, length: int) -> Array:
   """Which row sampled each token that a row holds.
 
   Args:
     parent: i32[B] row that a row was forked from; -1 none. A row of the same
       batch, so a part of a batch cannot be asked.
-    position: i32[B] first response position that is not the parent's.
+    copied: i32[B] how many of its first response tokens are the parent's;
+      read where there is one.
     length: response positions T.
 
   Returns:
-    i32[B, T]; the row itself from its branch position on. Two rows share the
-    token at t if their origins at t are equal.
+    i32[B, T]; the row itself behind what it copied. Two rows share the token at
+    t if their origins at t are equal.
   """
   rows = jnp.arange(parent.shape[0], dtype=parent.dtype)[:, None]
-  copied = (parent >= 0)[:, None] & (jnp.arange(length) < position[:, None])
-  found = jnp.where(copied, parent[:, None], rows)
+  shared = (parent >= 0)[:, None] & (jnp.arange(length) < copied[:, None])
+  found = jnp.where(shared, parent[:, None], rows)
   # Each round doubles how many generations up a row looks, of B - 1 at most.
   for _ in range(max(parent.shape[0] - 2, 0).bit_length()):
     found = jnp.take_along_axis(found, found, axis=0)
@@ -183,7 +184,7 @@ def origin(parent: Array, position: Array, length: int) -> Array:
 
 
 def shared_advantages(
-  advantages: Array, mask: Array, parent: Array, position: Array
+  advantages: Array, mask: Array, parent: Array, copied: Array
 ) -> Array:
   """Gives a shared token the mean advantage of the rows that hold it.
 
@@ -193,16 +194,17 @@ def shared_advantages(
 
   Args:
     advantages: f32[B, T].
-    mask: bool[B, T] counted tokens; others enter no mean.
+    mask: bool[B, T] counted tokens; others enter no mean, so that a draw whose
+      copies do not count leaves its parents' advantages as they are.
     parent: i32[B] as `origin` has it, of the whole rollout.
-    position: i32[B] likewise.
+    copied: i32[B] likewise.
 
   Returns:
     f32[B, T]; 0 where the mask does not count.
   """
   counted = mask > 0
-  place = origin(parent, position, mask.shape[1]), jnp.arange(mask.shape[1])
-  gather = lambda x: jnp.zeros_like(x).at[place].add(x)[place]
-  total = gather(jnp.where(counted, advantages, 0))
-  count = gather(counted.astype(total.dtype))
+  place = origin(parent, copied, mask.shape[1]), jnp.arange(mask.shape[1])
+  over_rows = lambda x: jnp.zeros_like(x).at[place].add(x)[place]
+  total = over_rows(jnp.where(counted, advantages, 0))
+  count = over_rows(counted.astype(total.dtype))
   return jnp.where(counted, total / jnp.maximum(count, 1), 0)

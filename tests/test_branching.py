@@ -119,10 +119,10 @@ def test_the_budget_rises_with_the_prompt_s_entropy_from_one_to_all():
 
 
 # Row 0 is a root; 1 leaves it at token 3, 2 leaves 1 at token 5, 3 leaves 1
-# again at token 2, before what 1 has of its own; 4 is another root, whose
-# position says nothing.
+# again at token 2, before what 1 has of its own; 4 is another root, of
+# whose copies nobody asks.
 PARENT = jnp.array([-1, 0, 1, 1, -1])
-POSITION = jnp.array([0, 3, 5, 2, 4])
+COPIED = jnp.array([0, 3, 5, 2, 4])
 ORIGIN = [
   [0, 0, 0, 0, 0, 0],
   [0, 0, 0, 1, 1, 1],
@@ -133,7 +133,7 @@ ORIGIN = [
 
 
 def test_a_token_is_of_the_row_that_sampled_it():
-  found = branching.origin(PARENT, POSITION, 6)
+  found = branching.origin(PARENT, COPIED, 6)
   np.testing.assert_array_equal(found, ORIGIN)
 
 
@@ -142,7 +142,7 @@ def test_the_order_of_the_rows_does_not_matter_to_the_tree():
   place = np.argsort(order)
   parent = np.asarray(PARENT)[order]
   parent = np.where(parent < 0, -1, place[parent])
-  found = branching.origin(jnp.asarray(parent), POSITION[order], 6)
+  found = branching.origin(jnp.asarray(parent), COPIED[order], 6)
   np.testing.assert_array_equal(order[found], np.array(ORIGIN)[order])
 
 
@@ -156,11 +156,14 @@ def test_a_tree_may_be_as_deep_as_it_has_rows(rows):
 
 
 def test_two_leaves_of_opposite_advantage_cancel_where_they_share():
-  advantages = jnp.array([[1.0] * 4, [-1.0] * 4])
-  found = branching.shared_advantages(
-    advantages, jnp.ones((2, 4), bool), jnp.array([-1, 0]), jnp.array([0, 2])
-  )
+  advantages, mask = jnp.array([[1.0] * 4, [-1.0] * 4]), jnp.ones((2, 4), bool)
+  tree = jnp.array([-1, 0]), jnp.array([0, 2])
+  found = branching.shared_advantages(advantages, mask, *tree)
   np.testing.assert_array_equal(found, [[0, 0, 1, 1], [0, 0, -1, -1]])
+  # Copies that do not count leave the parent what it has.
+  mask = mask.at[1, :2].set(False)
+  found = branching.shared_advantages(advantages, mask, *tree)
+  np.testing.assert_array_equal(found, [[1, 1, 1, 1], [0, 0, -1, -1]])
 
 
 def test_without_forks_the_advantages_stay():
@@ -177,7 +180,7 @@ def test_hard_and_soft_attribution_have_one_summed_gradient():
   advantages = np.float32(dice.normal(size=(5, 6)))
   mask = dice.random((5, 6)) < 0.7
   hard = branching.shared_advantages(
-    np.where(mask, advantages, np.nan), jnp.asarray(mask), PARENT, POSITION
+    np.where(mask, advantages, np.nan), jnp.asarray(mask), PARENT, COPIED
   )
   assert not np.asarray(hard)[~mask].any()
 

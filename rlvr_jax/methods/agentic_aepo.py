@@ -54,7 +54,7 @@ def agentic_aepo(
     high: the ratio's upper bound is 1 + high, >= 0, finite; 0.2.
     dual: bound on the ratio of tokens with negative advantage, > 1; None off;
       3.0.
-    coef: strength of the weighing, >= 0; 0.2.
+    coef: strength of the weighing, >= 0, finite; 0.2.
     limit: z is kept in [-limit, limit], > 0; None off, as published. No
       advantage changes its sign if coef * limit < 1.
     scope_rows: rows over which H is averaged, >= 1; None for the whole
@@ -82,15 +82,17 @@ def agentic_aepo(
     z is 0, not what rounding leaves. There the weighing is off unless the
     entropy is computed for a bonus too; here it is on.
   """
-  ranges = {"low": (low, 0, 1), "coef": (coef, 0, math.inf)}
-  ranges["scope_rows"] = (1 if scope_rows is None else scope_rows, 1, math.inf)
-  for name, (value, least, most) in ranges.items():
-    if not least <= value <= most:
+  if not 0 <= low <= 1:
+    raise ValueError(f"agentic_aepo.low = {low} must lie in [0, 1].")
+  for name, value in (("high", high), ("coef", coef)):
+    if not 0 <= value < math.inf:
       raise ValueError(
-        f"agentic_aepo.{name} = {value} must lie in [{least}, {most}]."
+        f"agentic_aepo.{name} = {value} must be >= 0 and finite."
       )
-  if not 0 <= high < math.inf:
-    raise ValueError(f"agentic_aepo.high = {high} must be >= 0 and finite.")
+  if scope_rows is not None and scope_rows < 1:
+    raise ValueError(
+      f"agentic_aepo.scope_rows = {scope_rows} must be None or >= 1."
+    )
   if dual is not None and not dual > 1:
     raise ValueError(f"agentic_aepo.dual = {dual} must be > 1, or None.")
   if limit is not None and not limit > 0:

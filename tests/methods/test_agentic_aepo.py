@@ -125,6 +125,7 @@ def test_there_is_no_gradient_through_the_entropy():
     {"high": float("inf")},
     {"dual": 1.0},
     {"coef": -0.1},
+    {"coef": float("inf")},
     {"limit": 0.0},
     {"scope_rows": 0},
   ],
