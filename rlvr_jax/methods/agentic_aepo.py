@@ -79,8 +79,8 @@ def agentic_aepo(
     RUC-NLPIR/ARPO, AEPO/verl_aepo_entropy.
     Differs from that code: mean and deviation of H are of the whole minibatch,
     not of a micro-batch (scope_rows = k restores that); where all H are equal
-    z is 0, not what rounding leaves. There the weighing is off unless the
-    entropy is computed for a bonus too; here it is on.
+    z is 0, not what rounding leaves. Readers of that code report that its
+    scripts never compute the entropy, so that the weighing does nothing there.
   """
   if not 0 <= low <= 1:
     raise ValueError(f"agentic_aepo.low = {low} must lie in [0, 1].")
