@@ -14,9 +14,7 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 # Vector files whose methods do not exist here yet.
 NOT_YET = frozenset(
   {
-    "agentic_aepo",
     "ares",
-    "arpo",
     "branching_sampler",
     "cure",
     "entropy_block_pruning",

@@ -119,6 +119,15 @@ def test_a_reward_out_of_range_names_task_problem_and_text(reward):
     tasks.grade(toy, [SPLIT], ["7+66"])
 
 
+def test_a_task_may_have_other_bounds_of_its_rewards():
+  toy = task(lambda problem, text: float(text))
+  wide = dataclasses.replace(toy, bounds=(-1.0, 1.1))
+  graded = tasks.grade(wide, [SPLIT] * 2, ["-1", "1.1"])
+  assert graded.reward.tolist() == pytest.approx([-1, 1.1])
+  with pytest.raises(ValueError, match=r"must lie in \[-1, 1\.1\]"):
+    tasks.grade(wide, [SPLIT], ["1.2"])
+
+
 def test_the_whole_batch_is_graded_in_one_call():
   calls = []
 

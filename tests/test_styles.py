@@ -141,6 +141,24 @@ def test_rows_of_light_if_earn_a_share_of_their_points(tokenizer, tmp_path):
     assert rewards(task, *texts) == pytest.approx([1, 0.15 / 1.25, 0])
 
 
+def test_answers_in_words_are_graded_as_by_arpo(tokenizer, tmp_path):
+  rows = [dict(prompt="Where?", answer=a) for a in ("Paris", ["no", "Rome"])]
+  rows[1]["prompt"] = "And there?"
+  path = jsonl(tmp_path / "a.jsonl", rows)
+  columns = dict(prompt="prompt", answer="answer")
+  task = load(tokenizer, path, columns=columns, style="arpo")
+  answer = r"<think>a</think><answer>\boxed{%s}</answer>"
+  tools = "<search>a</search><python>b</python><result>c</result>"
+  texts = [answer % "Paris!", tools + answer % "paris", answer % "No", "Paris"]
+  for problem, want in zip(task.evaluation, ([1, 1.1, 0, -1], [0, 0, 1, -1])):
+    graded = tasks.grade(task, [problem] * 4, texts)
+    assert graded.reward.tolist() == pytest.approx(want)
+    assert graded.answers == ["paris", "paris", "no", None]
+  with pytest.raises(ValueError, match="an answer with a word in it"):
+    path = jsonl(tmp_path / "b.jsonl", [dict(prompt="a", answer="the")])
+    load(tokenizer, path, columns=columns, style="arpo")
+
+
 def test_questions_of_reasoning_gym_are_files_with_their_own_scorers(tokenizer):
   pytest.importorskip("reasoning_gym")
   task = tasks.load(

@@ -393,6 +393,7 @@ ALLOWED = {
     "reduce",
     "controllers",
     "contrast",
+    "branching",
     "novelty",
     "latent_reward",
     "implicit_reward",

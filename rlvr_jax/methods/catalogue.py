@@ -7,6 +7,7 @@ from rlvr_jax.methods.action_redundancy import action_redundancy
 from rlvr_jax.methods.aent import aent
 from rlvr_jax.methods.aepo import aepo
 from rlvr_jax.methods.aer import aer
+from rlvr_jax.methods.agentic_aepo import agentic_aepo
 from rlvr_jax.methods.bapo import bapo
 from rlvr_jax.methods.canon import canon
 from rlvr_jax.methods.cdpo import cdpo
@@ -324,5 +325,11 @@ CATALOGUE: dict[str, Entry] = {
   "dr_bot": Entry(dr_bot, "sampling", "SPEAR (Dr.BoT filters)", "2509.22601"),
   "tool_reward": Entry(
     tool_reward, "reward", "SPEAR (reward for tool calls)", "2509.22601"
+  ),
+  "agentic_aepo": Entry(
+    agentic_aepo,
+    "clip",
+    "Agentic Entropy-Balanced Policy Optimization",
+    "2510.14545",
   ),
 }

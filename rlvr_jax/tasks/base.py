@@ -40,8 +40,8 @@ class Task:
     train: problems to learn from.
     evaluation: problems to measure on; no prompt of it is in `train`.
     tokenizer: encodes every prompt and demonstration.
-    grade: (problems, response texts) to the reward of each in [0, 1], or None
-      where it cannot be told; `each` makes one of a function of a single
+    grade: (problems, response texts) to the reward of each inside `bounds`, or
+      None where it cannot be told; `each` makes one of a function of a single
       response. Training waits for it.
     extract: (problem, response text) to the canonical answer, equal for
       responses that say the same, or None when there is no answer.
@@ -55,6 +55,8 @@ class Task:
       for no answer. Training asks it for methods that compare answers; to
       those that remember answers, equal texts are one in every step.
       `agreeing` makes one of an equality. None is to take those of `extract`.
+    bounds: least and largest reward; in an evaluation a response of reward 1 or
+      more is right.
   """
 
   name: str
@@ -67,6 +69,7 @@ class Task:
   max_response_length: int
   mixture: tuple[order.Part, ...] = ()
   agree: AgreeFn | None = None
+  bounds: tuple[float, float] = (0.0, 1.0)
 
   def training_rows(self, seed: int, cursor: int, count: int) -> np.ndarray:
     """Returns which training problems come at cursor .. cursor + count - 1.

@@ -62,6 +62,7 @@ def files_task(
     grade=grading.grade,
     extract=grading.extract,
     agree=grading.agree,
+    bounds=grading.bounds,
     max_prompt_length=max(length for _, length in flat + evaluation),
     max_response_length=0,
     mixture=tuple(map(Part, sizes, options.train_weights)),

@@ -36,7 +36,8 @@ class FilesOptions:
     style: how responses are graded, see docs/data.md: "math" wants answers
       marked, \boxed{7}, "math_lenient" takes the last number of a response
       without any; "instructions", "instructions_loose", "instructions_dense",
-      "light_if", "gym", "code"; "python:package.module:function" for one's own.
+      "light_if", "arpo", "gym", "code"; "python:package.module:function" for
+      one's own.
     programs: whether style "code" may run what a model writes: "refused";
       "isolated", without network and files; "allow_network", also where a
       machine cannot isolate it. See docs/data.md for what remains.

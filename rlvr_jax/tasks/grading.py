@@ -27,7 +27,7 @@ class Graded(NamedTuple):
   policy to avoid answers that are hard to check.
   """
 
-  reward: np.ndarray  # f32[n] in [0, 1]; 0 where not known, NaN if ungraded
+  reward: np.ndarray  # f32[n] in bounds; 0 where not known, NaN if ungraded
   known: np.ndarray  # bool[n]
   answers: list[str | None]  # n canonical answers; None where there is none
 
@@ -47,7 +47,7 @@ def grade(
 
   Raises:
     ValueError: `problems` and `texts` differ in length, the task gave another
-      number of rewards, or a reward is outside [0, 1].
+      number of rewards, or a reward is out of its bounds.
   """
   if len(problems) != len(texts):
     raise ValueError(
@@ -134,9 +134,11 @@ def _checked(
 ) -> float | None:
   if reward is None or math.isnan(reward):
     return None
-  if not 0 <= reward <= 1:
+  least, most = task.bounds
+  if not least <= reward <= most:
     raise ValueError(
       f"Task {task.name!r} gave reward {reward} to {text[:200]!r} for problem "
-      f"{problem.index} ({problem.prompt!r}); it must lie in [0, 1] or be None."
+      f"{problem.index} ({problem.prompt!r}); it must lie in [{least:g}, "
+      f"{most:g}] or be None."
     )
   return float(reward)

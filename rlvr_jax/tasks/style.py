@@ -20,6 +20,7 @@ class Style(NamedTuple):
     check: of reference answers, when data are loaded.
     reference: what references may be, see `sources.read`.
     agree: as `Task.agree`.
+    bounds: as `Task.bounds`.
   """
 
   grade: GradeFn
@@ -27,6 +28,7 @@ class Style(NamedTuple):
   check: Check
   reference: Literal["text", "json", "entry"] = "text"
   agree: AgreeFn | None = None
+  bounds: tuple[float, float] = (0.0, 1.0)
 
 
 def each_reference(check: Callable[[str], str | None]) -> Check:

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable, Sequence
 
 from rlvr_jax import verify
-from rlvr_jax.tasks import instructed, scored
+from rlvr_jax.tasks import instructed, scored, tool_use
 from rlvr_jax.tasks.agreement import agreeing
 from rlvr_jax.tasks.filters import Check
 from rlvr_jax.tasks.programs import graded_by_tests
@@ -63,6 +63,7 @@ STYLES: dict[str, Callable[..., Style]] = {
   "instructions_loose": functools.partial(instructed.instructions, loose=True),
   "instructions_dense": functools.partial(instructed.instructions, dense=True),
   "light_if": instructed.points,
+  "arpo": tool_use.arpo,
   "gym": scored.gym,
   "code": graded_by_tests,
 }

@@ -4,6 +4,7 @@ Knows texts only: problems, tasks and rewards come later.
 """
 
 from rlvr_jax.verify import (
+  arpo,
   canonical,
   clusters,
   code,
@@ -11,6 +12,7 @@ from rlvr_jax.verify import (
   formats,
   ifeval,
   light_if,
+  words,
 )
 from rlvr_jax.verify.maths import MathVerifier
 from rlvr_jax.verify.pool import Pool
@@ -19,6 +21,7 @@ from rlvr_jax.verify.scorers import function_pool, gym_pool
 __all__ = [
   "MathVerifier",
   "Pool",
+  "arpo",
   "canonical",
   "clusters",
   "code",
@@ -28,4 +31,5 @@ __all__ = [
   "gym_pool",
   "ifeval",
   "light_if",
+  "words",
 ]

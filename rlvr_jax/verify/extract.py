@@ -84,8 +84,16 @@ def tagged(text: str) -> str | None:
   return found if 0 < len(found) <= TAIL else None
 
 
-def _boxed(text: str) -> str | None:
-  """What the last box holds; "" if it is not closed, None if there is none."""
+def boxed(text: str) -> str | None:
+  """Returns what the last box of a text holds, wherever it stands.
+
+  Args:
+    text: any.
+
+  Returns:
+    The content as it is written, which may be empty; None if there is no box,
+    or if the last one is not closed.
+  """
   start = text.rfind(_BOX + "{")
   if start < 0:
     return None
@@ -95,7 +103,12 @@ def _boxed(text: str) -> str | None:
     depth += {"{": 1, "}": -1}.get(brace[0], 0)
     if depth == 0:
       return text[start + 1 : brace.start()]
-  return ""
+  return None
+
+
+def _boxed(text: str) -> str | None:
+  """The last box; "" if it is not closed, None if there is none."""
+  return boxed(text) or "" if _BOX + "{" in text else None
 
 
 def _line(text: str) -> str | None:

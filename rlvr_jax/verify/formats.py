@@ -6,6 +6,8 @@ in proportion to the text.
 
 import re
 
+from rlvr_jax.verify import extract
+
 _TAGS = ("<think>\n", "\n</think>\n", "\n<answer>\n", "\n</answer>")
 _ANSWERED = re.compile(r"\n</answer>$", re.MULTILINE)
 # What a list of steps is written with. A number counts where the text begins.
@@ -69,3 +71,47 @@ def reasoning_steps(text: str) -> float:
     The reward for "Step 1:", bullets, "First," and the like.
   """
   return min(1.0, len(_STEP.findall(text)) / _STEPS)
+
+
+def tools_and_answer(text: str) -> float:
+  r"""Returns 1 for thoughts, tools with their results, and one boxed answer.
+
+  Args:
+    text: the response, with the results that the tools put into it.
+
+  Returns:
+    1.0 if there are as many `<think>` as `</think>`, at least one; each call
+    `<search>` or `<python>` is closed and then has `<result>...</result>`; and
+    between the only `<answer>` and the only `</answer>` stands a closed box,
+    `\boxed{7}`. Else 0.0.
+  """
+  thoughts = text.count("<think>")
+  thinks = thoughts > 0 and thoughts == text.count("</think>")
+  called = all(_are_answered(text, tool) for tool in ("search", "python"))
+  return float(thinks and called and answer_box(text) is not None)
+
+
+def answer_box(text: str) -> str | None:
+  """Returns what the last box of the only `<answer>...</answer>` holds.
+
+  Args:
+    text: the response.
+
+  Returns:
+    The content as it is written; None where there is no such box, or not one
+    answer.
+  """
+  once = text.count("<answer>") == text.count("</answer>") == 1
+  inside = text[text.find("<answer>") : text.find("</answer>")]
+  return extract.boxed(inside) if once else None
+
+
+def _are_answered(text: str, tool: str) -> bool:
+  """Whether each call of a tool is closed and followed by a result."""
+  at = 0
+  while (at := text.find(f"<{tool}>", at)) >= 0:
+    end, result = text.find(f"</{tool}>", at), text.find("<result>", at)
+    at = text.find("</result>", result)
+    if not 0 <= end < result or at < 0:
+      return False
+  return True

@@ -86,4 +86,16 @@ ROWS = (
     "hapo",
     {"redistribution": False, "bounds": False, "fallback": 1.2, "dual": 3.0},
   ),
+  Row("agentic_aepo", {}, {"clipping": False, "advantages": False}),
+  Row(
+    "agentic_aepo",
+    {"high": 0.0, "dual": None, "coef": 1.0, "limit": 0.5, "scope_rows": 5},
+    row_order=True,
+  ),
+  Row(
+    "agentic_aepo",
+    {"clipping": False, "coef": 2.0},
+    {"clipping": False, "coef": 0.0},
+  ),
+  Row("agentic_aepo", {"advantages": False, "dual": 1.5}),
 )
