@@ -161,7 +161,8 @@ def _assembled(
     batch = _of_draw(own, prompts, prompt_mask, draw, begun)
     if any(other.parent for other in draws):
       batch = _with_parents(batch, own, draw, begun)
-    batches.append(batch.replace(source=jnp.full(len(batch.tokens), number)))
+    source = jnp.full_like(batch.source, number)
+    batches.append(batch.replace(source=source))
     groups = draw.prompts(len(prompts)) if draw.parent is None else 0
     begin = _Begin(begin.row + len(batch.tokens), begin.group + groups, 0)
   return jax.tree.map(lambda *x: jnp.concatenate(x), *batches)
