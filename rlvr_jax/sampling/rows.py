@@ -19,7 +19,7 @@ from rlvr_jax.sampling import distribution
 from rlvr_jax.sampling.queue import Block, Queue, Samples
 from rlvr_jax.sampling.refill import Refill
 from rlvr_jax.sampling.state import Ends, Record, Rows
-from rlvr_jax.types import Array, Need
+from rlvr_jax.types import Array, Draw, Need
 
 # Rows below which it is not worth the time to compile a loop for fewer.
 FEWEST = 16
@@ -157,10 +157,18 @@ class Sampler(NamedTuple):
       for number in asks:
         said = draws[number].temperature_at(entropy)
         temperature = jnp.where(own.draw == number, said, temperature)
-    tempered = distribution.temper(logits, temperature)
+    tempered = logits
+    if any(_heats(draw) for draw in draws):
+      tempered = distribution.temper(logits, temperature)
     most = max(draw.top_k for draw in draws)
     cuts = own.top_k, own.top_p, own.min_p
     return distribution.truncate(tempered, *cuts, most)
+
+
+def _heats(draw: Draw) -> bool:
+  """Whether a draw has a temperature; a neutral Python value costs nothing."""
+  heat = draw.temperature
+  return not (isinstance(heat, (int, float)) and heat == 1)
 
 
 def _written(state: Rows, token: Array, logp: Array, found: dict) -> Record:
