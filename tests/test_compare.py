@@ -93,7 +93,9 @@ def test_a_comparison_trains_nothing_if_its_last_run_cannot_be_built(
   monkeypatch.setattr(loop, "train", no_training)
   folder = tmp_path / "runs"
   rows = _make(tmp_path, per_prompt=3)
-  with pytest.raises(config_lib.ConfigError, match="the rows that methods draw"):
+  with pytest.raises(
+    config_lib.ConfigError, match="the rows that methods draw"
+  ):
     compare.compare(rows, ["grpo", "aepo"], [0], folder, "")
   plain = lambda name: runs.config(task__data_dir=str(tmp_path / "data"))
   model = lambda name: _model_of(name, plain(name))

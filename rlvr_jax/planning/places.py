@@ -72,11 +72,13 @@ def _kept(p: Programs) -> float:
 
 
 def _cache(p: Programs) -> float:
-  """Bytes of all keys and values on a device while the main draw is sampled."""
+  """Bytes of the keys and values of prompts and rows, on a device."""
   c, s, tensor = p.model.config, p.settings, p.mesh.shape["tensor"]
   heads = c.kv_heads / tensor if c.kv_heads % tensor == 0 else c.kv_heads
   token = 2 * c.layers * heads * c.head_dim * np.dtype(c.dtype).itemsize
-  rows = s.asked * s.main.per_prompt
-  at_once = min(rows, s.rows or rows)
-  tokens = s.asked * s.prompt_width + at_once * s.length
+  block = p.model.block
+  up = lambda positions: -(-positions // block) * block
+  samples = sum(rows for _, rows in p.plan.draws)
+  rows, prompt = min(samples, s.rows or samples), up(s.prompt_width)
+  tokens = s.asked * prompt + rows * up(prompt + s.length)
   return token * tokens / mesh_lib.row_parts(p.mesh)

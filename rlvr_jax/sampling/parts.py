@@ -28,15 +28,14 @@ def count(prompts: int, per_prompt: int, rows: int, devices: int) -> int:
   return fitting[0] if fitting else parts[-1]
 
 
-def pick(x: Array, parts: int, part: Array, axis: int = 0) -> Array:
-  """A part of an array along the axis of its prompts.
+def pick(x: Array, parts: int, part: Array) -> Array:
+  """A part of an array [P, ...] of prompts.
 
   Prompts are dealt like cards, so every device that holds prompts holds some of
   every part.
   """
-  shape = (*x.shape[:axis], -1, parts, *x.shape[axis + 1 :])
-  dealt = x.reshape(shape)
-  return jax.lax.dynamic_index_in_dim(dealt, part, axis + 1, keepdims=False)
+  dealt = x.reshape(-1, parts, *x.shape[1:])
+  return jax.lax.dynamic_index_in_dim(dealt, part, 1, keepdims=False)
 
 
 def each(fn: Callable[[Array], PyTree], parts: int) -> PyTree:
