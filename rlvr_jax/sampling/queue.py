@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from rlvr_jax import rng
+from rlvr_jax.sampling import shares
+from rlvr_jax.sampling.shares import Deal, Share
 from rlvr_jax.types import Array, Draw
 
 
@@ -48,40 +50,6 @@ class Queue(NamedTuple):
   wanted: Array  # i32[1] how many of them are begun
 
 
-class Deal(NamedTuple):
-  """Which prompts each device gets."""
-
-  devices: int  # E
-  in_turn: bool  # like cards, not in one piece
-
-  def places(self, count: int) -> np.ndarray:
-    """i64[E, n]: numbers of prompts; those from `count` on mean nothing."""
-    each = -(-count // self.devices)
-    if self.in_turn:
-      return np.arange(self.devices * each).reshape(each, self.devices).T
-    return np.arange(self.devices * each).reshape(self.devices, each)
-
-  def out(self, x: Array) -> Array:
-    """[E n, ...] of [P, ...], by device."""
-    place = self.places(len(x)).reshape(-1)
-    if len(place) == len(x) and not self.in_turn:
-      return x  # A gather would send it round the devices.
-    return x[np.minimum(place, len(x) - 1)]
-
-  def back(self, x: Array, count: int) -> Array:
-    """[P, ...] of [E n, ...]."""
-    if self.in_turn:
-      x = x.reshape(self.devices, -1, *x.shape[1:]).swapaxes(0, 1)
-      x = x.reshape(-1, *x.shape[2:])
-    return x[:count]
-
-
-def deal(draws: tuple[Draw, ...], prompts: int, devices: int) -> Deal:
-  """How prompts are given to devices."""
-  some = any(draw.prompts(prompts) < prompts for draw in draws)
-  return Deal(devices, in_turn=some and devices > 1)
-
-
 def make(
   draws: tuple[Draw, ...],
   key: Array,
@@ -104,20 +72,22 @@ def make(
     A Queue with arrays [E Q], `wanted` [E].
   """
   each, real, devices = [], [], to.devices
-  for number, block in enumerate(blocks(draws, len(numbers.prompt), devices)):
+  for number, share in enumerate(
+    shares.of_draws(draws, len(numbers.prompt), devices)
+  ):
     limit = length if number or limits is None else limits
-    samples = _of_draw(block.draw, number, key, numbers, limit)
+    samples = _of_draw(share.draw, number, key, numbers, limit)
     spread = lambda x: to.out(x).reshape(devices, -1)
     samples = jax.tree.map(spread, samples)
-    place = to.places(block.prompts)
-    own = np.repeat(np.arange(place.shape[1]), block.draw.per_prompt)
+    place = to.places(share.prompts)
+    own = np.repeat(np.arange(place.shape[1]), share.draw.per_prompt)
     samples = samples._replace(
       prompt=jnp.asarray(np.tile(own, (devices, 1)), jnp.int32),
-      parent=_parents(block, devices),
+      parent=_parents(share, devices),
     )
     each.append(samples)
-    begun = (place < block.prompts) & (block.draw.parent is None)
-    real.append(np.repeat(begun, block.draw.per_prompt, axis=1))
+    begun = (place < share.prompts) & (share.draw.parent is None)
+    real.append(np.repeat(begun, share.draw.per_prompt, axis=1))
   each = [samples._replace(**_unwanted(draws)) for samples in each]
   samples = jax.tree.map(lambda *x: jnp.concatenate(x, 1).reshape(-1), *each)
   real = np.concatenate(real, axis=1)
@@ -126,59 +96,13 @@ def make(
   return Queue(samples, count(order), count(real.sum(axis=1)))
 
 
-class Block(NamedTuple):
-  """Where the samples of a draw stand in the queue of a device."""
-
-  draw: Draw
-  prompts: int  # of all devices
-  begin: int
-  size: int
-  parent: "Block | None"
-
-  @property
-  def branches(self) -> int:
-    """Of each sample of the parent."""
-    return self.draw.per_prompt // self.parent.draw.per_prompt
-
-
-def blocks(draws: tuple[Draw, ...], prompts: int, devices: int) -> list[Block]:
-  """The blocks of all draws, one behind the other.
-
-  Raises:
-    ValueError: the parent of a draw does not stand before it, is a branch
-      itself, has other prompts, or its rows do not divide those of the draw.
-  """
-  found: dict[str, Block] = {}
-  begin = 0
-  for draw in draws:
-    count, parent = draw.prompts(prompts), found.get(draw.parent)
-    if draw.parent is not None:
-      _check(draw, count, parent)
-    size = -(-count // devices) * draw.per_prompt
-    found[draw.name] = Block(draw, count, begin, size, parent)
-    begin += size
-  return list(found.values())
-
-
-def _check(draw: Draw, prompts: int, parent: Block | None) -> None:
-  fits = parent is not None and parent.draw.parent is None
-  fits = fits and parent.prompts == prompts
-  if not (fits and draw.per_prompt % parent.draw.per_prompt == 0):
-    raise ValueError(
-      f"the draw {draw.name!r} branches off {draw.parent!r} with "
-      f"{draw.per_prompt} rows for each of {prompts} prompts; its parent must "
-      "be a draw before it that does not branch itself, of as many prompts, "
-      "whose rows of a prompt divide those of the branches."
-    )
-
-
-def _parents(block: Block, devices: int) -> Array:
+def _parents(share: Share, devices: int) -> Array:
   """i32[E, size]: the sample that each sample branches off, or itself."""
-  own = np.arange(block.size)
-  if block.parent is not None:
-    parent = block.parent.begin + own // block.branches
+  own = np.arange(share.size)
+  if share.parent is not None:
+    parent = share.parent.begin + own // share.branches
   else:
-    parent = block.begin + own
+    parent = share.begin + own
   return jnp.asarray(np.tile(parent, (devices, 1)), jnp.int32)
 
 
@@ -219,7 +143,7 @@ def _unwanted(draws: tuple[Draw, ...]) -> dict[str, None]:
   return {name: None for name, unwanted in cuts.items() if unwanted}
 
 
-def of_draws(
+def by_draw(
   x: Array, draws: tuple[Draw, ...], prompts: int, to: Deal
 ) -> list[Array]:
   """What was found of all samples, by draw.
@@ -234,9 +158,9 @@ def of_draws(
     [P G, ...] for each draw, the samples of a prompt together.
   """
   x, found = x.reshape(to.devices, -1, *x.shape[1:]), []
-  for block in blocks(draws, prompts, to.devices):
-    own = x[:, block.begin : block.begin + block.size]
-    own = own.reshape(-1, block.draw.per_prompt, *x.shape[2:])
-    own = to.back(own, block.prompts)
+  for share in shares.of_draws(draws, prompts, to.devices):
+    own = x[:, share.begin : share.begin + share.size]
+    own = own.reshape(-1, share.draw.per_prompt, *x.shape[2:])
+    own = to.back(own, share.prompts)
     found.append(own.reshape(-1, *x.shape[2:]))
   return found

@@ -13,7 +13,8 @@ import jax.numpy as jnp
 
 from rlvr_jax import rng
 from rlvr_jax.models.transformer import Read
-from rlvr_jax.sampling.queue import Block, Queue
+from rlvr_jax.sampling.queue import Queue
+from rlvr_jax.sampling.shares import Share
 from rlvr_jax.sampling.state import Rows
 from rlvr_jax.types import Array, Parent
 
@@ -23,7 +24,7 @@ class Refill(NamedTuple):
 
   prompts: Read
   queue: Queue
-  branches: tuple[Block, ...]  # the draws that branch
+  branches: tuple[Share, ...]  # the draws that branch
 
   def waits(self, state: Rows) -> Array:
     """bool[]: whether there is a sample that has not begun."""
@@ -51,9 +52,9 @@ class Refill(NamedTuple):
     row = jnp.argmax(state.parting)
     sample = state.sample[row]
     home, copied = state.home, state.record.copied
-    for block in self.branches:
-      place = self._branches(block, sample)
-      cuts = self._cuts(block, state, sample)
+    for share in self.branches:
+      place = self._branches(share, sample)
+      cuts = self._cuts(share, state, sample)
       home = home.at[place].set(row, mode="drop")
       copied = copied.at[place].set(cuts, mode="drop")
     return state._replace(
@@ -62,23 +63,23 @@ class Refill(NamedTuple):
       record=state.record._replace(copied=copied),
     )
 
-  def _branches(self, block: Block, sample: Array) -> Array:
-    """i32[n]: the branches of a sample in a block; Q if it has none there."""
-    parent, n = block.parent, block.branches
-    place = block.begin + (sample - parent.begin) * n + jnp.arange(n)
+  def _branches(self, share: Share, sample: Array) -> Array:
+    """i32[n]: the branches of a sample in a share; Q if it has none there."""
+    parent, n = share.parent, share.branches
+    place = share.begin + (sample - parent.begin) * n + jnp.arange(n)
     inside = (sample >= parent.begin) & (sample < parent.begin + parent.size)
     return jnp.where(inside, place, len(self.queue.order))
 
-  def _cuts(self, block: Block, state: Rows, sample: Array) -> Array:
+  def _cuts(self, share: Share, state: Rows, sample: Array) -> Array:
     """i32[n]: how many tokens of the sample its branches keep."""
     record = state.record
     parent = Parent(
       record.tokens[sample],
       jnp.arange(record.tokens.shape[1]) < record.count[sample],
       {name: x[sample] for name, x in record.stats.items()},
-      rng.named(self.queue.samples.key[sample], block.draw.name),
+      rng.named(self.queue.samples.key[sample], share.draw.name),
     )
-    cuts = block.draw.cut(parent, block.branches)
+    cuts = share.draw.cut(parent, share.branches)
     # The end of a parent is sampled again, or nothing would be.
     return jnp.clip(cuts.astype(jnp.int32), 0, record.count[sample] - 1)
 

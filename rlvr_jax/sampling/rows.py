@@ -16,8 +16,9 @@ from rlvr_jax import stats
 from rlvr_jax.kernels import reference
 from rlvr_jax.models.transformer import Decoding, Read, Transformer
 from rlvr_jax.sampling import distribution
-from rlvr_jax.sampling.queue import Block, Queue, Samples
+from rlvr_jax.sampling.queue import Queue, Samples
 from rlvr_jax.sampling.refill import Refill
+from rlvr_jax.sampling.shares import Share
 from rlvr_jax.sampling.state import Ends, Record, Rows
 from rlvr_jax.types import Array, Draw, Need
 
@@ -38,7 +39,7 @@ class Sampler(NamedTuple):
   """How rows work, see `rollout`."""
 
   model: Transformer
-  blocks: tuple[Block, ...]  # of the draws
+  shares: tuple[Share, ...]  # of the draws
   length: int
   ends: Ends
   needs: tuple[Need, ...]
@@ -73,8 +74,8 @@ class Sampler(NamedTuple):
     return state.record
 
   @property
-  def _branches(self) -> tuple[Block, ...]:
-    return tuple(block for block in self.blocks if block.parent is not None)
+  def _branches(self) -> tuple[Share, ...]:
+    return tuple(share for share in self.shares if share.parent is not None)
 
   def _sizes(self, rows: int) -> list[int]:
     """Rows that decode, and how few of them do when most have ended.
@@ -143,13 +144,13 @@ class Sampler(NamedTuple):
 
   def _is_parent(self, own: Samples) -> Array:
     """bool[R]: whether samples have branches."""
-    parents = {block.parent.draw.name for block in self._branches}
-    is_parent = [block.draw.name in parents for block in self.blocks]
+    parents = {share.parent.draw.name for share in self._branches}
+    is_parent = [share.draw.name in parents for share in self.shares]
     return jnp.array(is_parent)[own.draw]
 
   def _distribution(self, logits: Array, own: Samples) -> Array:
     """Logits f32[R, V] of the distribution that tokens are drawn from."""
-    temperature, draws = own.temperature, [block.draw for block in self.blocks]
+    temperature, draws = own.temperature, [share.draw for share in self.shares]
     asks = [n for n, draw in enumerate(draws) if callable(draw.temperature)]
     if asks:
       any_token = jnp.zeros(len(logits), jnp.int32)

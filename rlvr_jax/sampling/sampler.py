@@ -21,7 +21,7 @@ from rlvr_jax import stats
 from rlvr_jax.models import mesh as mesh_lib
 from rlvr_jax.models.cache import Cache
 from rlvr_jax.models.transformer import Decoding, Read, Transformer
-from rlvr_jax.sampling import parts, queue
+from rlvr_jax.sampling import parts, queue, shares
 from rlvr_jax.sampling import rows as rows_lib
 from rlvr_jax.sampling.queue import Numbers, Queue
 from rlvr_jax.sampling.rows import Sampler
@@ -87,13 +87,14 @@ def rollout(
     A TokenBatch with the samples of all draws one after the other, each in
     prompt order; rewards and advantages are zero.
   """
+  prompts, prompt_mask = jnp.asarray(prompts), jnp.asarray(prompt_mask)
   mesh = model.layout and model.layout.mesh
   devices = mesh_lib.row_parts(mesh) if mesh else 1
   if numbers is None:
     places = jnp.arange(len(prompts))
     numbers = Numbers(places, jnp.zeros_like(places))
   params = model.gathered(params)
-  to = queue.deal(draws, len(prompts), devices)
+  to = shares.deal(draws, len(prompts), devices)
   waiting = queue.make(draws, key, numbers, length, limits, to)
   samples = len(waiting.order) // devices
   own = rows_lib.rounded(min(samples, rows // devices) if rows else samples)
@@ -101,11 +102,11 @@ def rollout(
   pieces = parts.count(len(dealt[0]), draws[0].per_prompt, rows, devices)
   block = block or model.block
   read = _read(model, params, *dealt, block, pieces)
-  blocks = tuple(queue.blocks(draws, len(prompts), devices))
-  sampler = Sampler(model, blocks, length, ends, recorded(needs), block)
+  own_shares = tuple(shares.of_draws(draws, len(prompts), devices))
+  sampler = Sampler(model, own_shares, length, ends, recorded(needs), block)
   run = _on_devices(sampler, mesh, own)
   record = run(model.decoding(params), read, waiting)
-  split = lambda x: queue.of_draws(x, draws, len(prompts), to)
+  split = lambda x: queue.by_draw(x, draws, len(prompts), to)
   return _assembled(jax.tree.map(split, record), prompts, prompt_mask, draws)
 
 
