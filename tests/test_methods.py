@@ -202,6 +202,10 @@ def test_make_names_what_is_wrong_and_what_is_near():
     ("ppo_clip", {"max_log_ratio": 0.0}),
     ("kl_penalty", {"coef": -1.0}),
     ("kl_penalty", {"estimator": "k4"}),
+    # Found by fuzzing: their losses were not finite.
+    ("aer", {"target_ratio": float("inf")}),
+    ("empg", {"sharpness": float("inf")}),
+    ("one_shot_rlvr", {"policy_coef": float("inf")}),
   ],
 )
 def test_a_value_out_of_range_is_named_with_its_method(name, parameters):
