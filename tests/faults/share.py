@@ -61,6 +61,7 @@ def outcome(mesh: jax.sharding.Mesh, grams: str) -> dict:
   )
   needs = notes.ANSWER, Need(notes.StrategicGrams(grams), when="rollout")
   task = types.SimpleNamespace(
+    bounds=(0, 1),
     tokenizer=TOKENIZER,
     agree=agree,
     grade=tasks.each(grade),
