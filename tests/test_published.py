@@ -135,7 +135,7 @@ SHORT = {
   "optimizer.learning_rate": 1e-2,
   "steps": 1,
   "rollout.prompts": 4,
-  "rollout.per_prompt": 64,
+  "rollout.per_prompt": 32,
   "rollout.max_response": 32,
   "evaluation.samples": 2,
   "evaluation.ks": (1, 2),

@@ -320,3 +320,24 @@ def test_a_temperature_of_each_row_is_dealt_with_its_prompt():
     )
   )(heat)  # fmt: skip
   np.testing.assert_array_equal(run(0).tokens, run(12).tokens)
+
+
+def test_a_loop_for_the_last_rows_changes_no_token():
+  # Long enough, and of enough rows, that the last ones get a loop of their own.
+  made, draws, length = params(), (Draw("main", 16),), 128
+  limits = np.full((4, 16), 3)
+  limits[:, 0] = 40
+  run = lambda rows: jax.jit(
+    lambda key: sampler.rollout(
+      made, PROMPTS, VALID, draws, key, model=MODEL, length=length,
+      ends=sampler.Ends((), 0), limits=limits, rows=rows,
+    )
+  )(jax.random.key(0))  # fmt: skip
+  many, few = run(64), run(16)
+  np.testing.assert_array_equal(many.mask.sum(axis=1), limits.reshape(-1))
+  for name in ("tokens", "mask"):
+    np.testing.assert_array_equal(getattr(many, name), getattr(few, name))
+  # Sums over the vocabulary may be added up in another order.
+  for name in ("sample_logp", "old_logp"):
+    x, y = getattr(many, name), getattr(few, name)
+    np.testing.assert_allclose(x, y, rtol=1e-6, atol=1e-6)

@@ -22,8 +22,9 @@ from rlvr_jax.sampling.shares import Share
 from rlvr_jax.sampling.state import Ends, Record, Rows
 from rlvr_jax.types import Array, Draw, Need
 
-# Rows below which it is not worth the time to compile a loop for fewer.
-FEWEST = 16
+# Rows and tokens of a response below which it is not worth the time to compile
+# a loop for fewer rows.
+FEWEST, LONG = 16, 128
 
 
 def rounded(rows: int) -> int:
@@ -84,8 +85,9 @@ class Sampler(NamedTuple):
     the weights takes it, and another loop only takes long to compile.
     """
     sizes = [rows]
-    while self.model.platform == "cpu" and sizes[-1] >= 4 * FEWEST:
-      sizes.append(rounded(sizes[-1] // 4))
+    if self.model.platform == "cpu" and self.length >= LONG:
+      while sizes[-1] >= 4 * FEWEST:
+        sizes.append(rounded(sizes[-1] // 4))
     return sizes
 
   def start(self, prompts: Read, queue: Queue, rows: int) -> Rows:
