@@ -72,6 +72,7 @@ def test_the_chance_to_fork_rises_with_the_entropy_up_to_certainty():
   rises = np.linspace(-4, 4, 33)
   found = [chance(rise) for rise in rises]
   expected = np.clip(0.5 + 0.2 * rises, 0, 1)
+  # A chance is counted in thousandths: one die may lie on the bound.
   np.testing.assert_allclose(found, expected, atol=1e-3)
   assert chance(1e6) == 1 and chance(-1e6) == 0
 
@@ -88,6 +89,7 @@ def test_the_chance_falls_with_every_round_in_turn():
   for rise in (0.0, 0.5):
     found = [chance_in_turn(rise, rounds) for rounds in range(12)]
     want = [expected(rounds, rise) for rounds in range(12)]
+    # Of a thousand dice one on the bound, one by the rounding of the factor.
     np.testing.assert_allclose(found, want, atol=2e-3)
   # From the tenth round on only a rise lets a row fork, from the 20th none.
   assert chance_in_turn(0.0, 10) == 0 < chance_in_turn(0.5, 10)

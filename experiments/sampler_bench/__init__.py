@@ -1,1 +1,1 @@
-"""The parts of `experiments.bench_worker` and `experiments.bench_sampler`."""
+"""The parts of `experiments.bench_worker`."""

@@ -36,13 +36,6 @@ class Sizes(NamedTuple):
       param_dtype=dtype,
     )
 
-  @property
-  def weights(self) -> int:
-    """Numbers in all matrices; a token takes two operations for each."""
-    own = 2 * self.width * self.head_dim * (self.heads + self.kv_heads)
-    layer = own + 3 * self.width * self.hidden
-    return self.layers * layer + self.vocabulary * self.width
-
 
 class Shape(NamedTuple):
   """Prompts, responses and their lengths, tokens."""

@@ -42,10 +42,11 @@ class Cache(NamedTuple):
     """
     number, place = positions // self.size, positions % self.size
     rows = jnp.arange(len(positions))
-    how = dict(unique_indices=True, indices_are_sorted=False)
+    at = layer, number, rows
+    one = dict(unique_indices=True)
     return Cache(
-      self.keys.at[layer, number, rows, :, :, place].set(keys, **how),
-      self.values.at[layer, number, rows, :, place].set(values, **how),
+      self.keys.at[*at, :, :, place].set(keys, **one),
+      self.values.at[*at, :, place].set(values, **one),
     )
 
   def copied(self, source: "Cache", of: Array, to: Array) -> "Cache":
@@ -53,10 +54,7 @@ class Cache(NamedTuple):
 
     def one(own, other):
       row = jax.lax.dynamic_slice_in_dim(other, of, 1, axis=2)
-      zero = jnp.zeros_like(to)
-      at = [zero] * own.ndim
-      at[2] = to
-      return jax.lax.dynamic_update_slice(own, row, at)
+      return jax.lax.dynamic_update_slice_in_dim(own, row, to, axis=2)
 
     return Cache(*map(one, self, source))
 

@@ -32,7 +32,7 @@ class Samples(NamedTuple):
   key: Array
   limit: Array  # i32 most tokens
   draw: Array  # i32 its number
-  temperature: Array  # f32; of a draw whose temperature is a function: unused
+  temperature: Array | None  # f32; of one that is a function: unused
   score_temperature: Array  # f32
   top_k: Array | None  # i32, 0 keeps all
   top_p: Array | None  # f32
@@ -88,7 +88,7 @@ def make(
     each.append(samples)
     begun = (place < share.prompts) & (share.draw.parent is None)
     real.append(np.repeat(begun, share.draw.per_prompt, axis=1))
-  each = [samples._replace(**_unwanted(draws)) for samples in each]
+  each = [samples._replace(**_neutral(draws)) for samples in each]
   samples = jax.tree.map(lambda *x: jnp.concatenate(x, 1).reshape(-1), *each)
   real = np.concatenate(real, axis=1)
   order = np.argsort(~real, axis=1, kind="stable").reshape(-1)
@@ -132,15 +132,15 @@ def _keys(key: Array, numbers: Numbers, count: int, per_prompt: int) -> Array:
   return jax.vmap(fold)(fold(key, numbers.prompt[:count]), samples)
 
 
-def _unwanted(draws: tuple[Draw, ...]) -> dict[str, None]:
-  """The cuts that no draw makes: a neutral Python value costs nothing."""
-  neutral = lambda x, value: isinstance(x, (int, float)) and x == value
-  cuts = {
-    "top_k": all(neutral(draw.top_k, 0) for draw in draws),
-    "top_p": all(neutral(draw.top_p, 1) for draw in draws),
-    "min_p": all(neutral(draw.min_p, 0) for draw in draws),
+def _neutral(draws: tuple[Draw, ...]) -> dict[str, None]:
+  """What changes nothing in any draw: a neutral Python value costs nothing."""
+  nothing = {"temperature": 1, "top_k": 0, "top_p": 1, "min_p": 0}
+  is_it = lambda x, value: isinstance(x, (int, float)) and x == value
+  return {
+    name: None
+    for name, value in nothing.items()
+    if all(is_it(getattr(draw, name), value) for draw in draws)
   }
-  return {name: None for name, unwanted in cuts.items() if unwanted}
 
 
 def by_draw(

@@ -2,8 +2,8 @@
 
 When a parent ends, its row holds every token that its branches begin with. The
 row goes back to where the last of them parts, works it off, and then goes back
-further: nothing is read again and nothing is copied. A row that finds no prompt
-any more takes a branch from another row, with a copy of its cache.
+further: nothing but the token before a branch is read again. A row that finds
+no prompt any more takes a branch from another row, with a copy of its cache.
 """
 
 from typing import NamedTuple

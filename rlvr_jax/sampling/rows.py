@@ -20,7 +20,7 @@ from rlvr_jax.sampling.queue import Queue, Samples
 from rlvr_jax.sampling.refill import Refill
 from rlvr_jax.sampling.shares import Share
 from rlvr_jax.sampling.state import Ends, Record, Rows
-from rlvr_jax.types import Array, Draw, Need
+from rlvr_jax.types import Array, Need
 
 # Rows and tokens of a response below which it is not worth the time to compile
 # a loop for fewer rows.
@@ -160,18 +160,11 @@ class Sampler(NamedTuple):
       for number in asks:
         said = draws[number].temperature_at(entropy)
         temperature = jnp.where(own.draw == number, said, temperature)
-    tempered = logits
-    if any(_heats(draw) for draw in draws):
-      tempered = distribution.temper(logits, temperature)
+    if temperature is not None:
+      logits = distribution.temper(logits, temperature)
     most = max(draw.top_k for draw in draws)
     cuts = own.top_k, own.top_p, own.min_p
-    return distribution.truncate(tempered, *cuts, most)
-
-
-def _heats(draw: Draw) -> bool:
-  """Whether a draw has a temperature; a neutral Python value costs nothing."""
-  heat = draw.temperature
-  return not (isinstance(heat, (int, float)) and heat == 1)
+    return distribution.truncate(logits, *cuts, most)
 
 
 def _written(state: Rows, token: Array, logp: Array, found: dict) -> Record:

@@ -81,7 +81,7 @@ def rollout(
       1 to T; None for T.
     rows: that decode at a time, 0 for as many as there are samples; on each
       device they are rounded up to a multiple of 8. A row that ends gets the
-      next sample. Changes no sample.
+      next sample. Changes no token.
 
   Returns:
     A TokenBatch with the samples of all draws one after the other, each in
