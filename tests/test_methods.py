@@ -201,8 +201,9 @@ def test_make_names_what_is_wrong_and_what_is_near():
     ("ppo_clip", {"dual": 1.0}),
     ("ppo_clip", {"max_log_ratio": 0.0}),
     ("kl_penalty", {"coef": -1.0}),
+    ("kl_penalty", {"coef": float("inf")}),
     ("kl_penalty", {"estimator": "k4"}),
-    # Found by fuzzing: their losses were not finite.
+    # Their losses would not be finite.
     ("aer", {"target_ratio": float("inf")}),
     ("empg", {"sharpness": float("inf")}),
     ("one_shot_rlvr", {"policy_coef": float("inf")}),

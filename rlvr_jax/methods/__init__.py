@@ -2,6 +2,7 @@
 
 import difflib
 import inspect
+import math
 from typing import NamedTuple
 
 from rlvr_jax import transform
@@ -61,7 +62,17 @@ def make(name: str, **parameters: Parameter) -> LossTransform:
   missing = [p.name for p in required if p.name not in parameters]
   if missing:
     raise ValueError(f"{name!r} needs the parameter {missing[0]!r}; {takes}")
+  _check_finite(name, parameters)
   return factory(**parameters)
+
+
+def _check_finite(name, parameters):
+  """A loss with a number that is not finite is none, save for bounds."""
+  for key, value in parameters.items():
+    if not isinstance(value, float) or math.isfinite(value):
+      continue
+    if math.isnan(value) or key not in CATALOGUE[name].unbounded:
+      raise ValueError(f"{name}.{key} = {value!r} must be a finite number.")
 
 
 def table() -> tuple[Line, ...]:

@@ -100,6 +100,7 @@ class Entry(NamedTuple):
   paper: str
   arxiv: str  # identifier, "" if none
   example: Mapping[str, float | int | str] = {}  # of required parameters
+  unbounded: tuple[str, ...] = ()  # parameters that may be inf
 
 
 CATALOGUE: dict[str, Entry] = {
@@ -146,6 +147,7 @@ CATALOGUE: dict[str, Entry] = {
     "surrogate",
     "Decoupled Reward Policy Optimization (DRPO)",
     "2510.04474",
+    unbounded=("length_scale",),
   ),
   "rollout_correction": Entry(
     rollout_correction, "weight", "Truncated importance sampling (verl)", ""
@@ -153,14 +155,26 @@ CATALOGUE: dict[str, Entry] = {
   "group_filter": Entry(
     group_filter, "sampling", "DAPO (dynamic sampling)", "2503.14476"
   ),
-  "ppo_clip": Entry(ppo_clip, "clip", "PPO; clip-higher (DAPO)", "1707.06347"),
+  "ppo_clip": Entry(
+    ppo_clip,
+    "clip",
+    "PPO; clip-higher (DAPO)",
+    "1707.06347",
+    unbounded=("high",),
+  ),
   "gspo": Entry(
-    gspo, "surrogate", "Group Sequence Policy Optimization", "2507.18071"
+    gspo,
+    "surrogate",
+    "Group Sequence Policy Optimization",
+    "2507.18071",
+    unbounded=("high",),
   ),
   "gmpo": Entry(
     gmpo, "surrogate", "Geometric-Mean Policy Optimization", "2507.20673"
   ),
-  "cispo": Entry(cispo, "surrogate", "MiniMax-M1 (CISPO)", "2506.13585"),
+  "cispo": Entry(
+    cispo, "surrogate", "MiniMax-M1 (CISPO)", "2506.13585", unbounded=("high",)
+  ),
   "sapo": Entry(
     sapo, "surrogate", "Soft Adaptive Policy Optimization", "2511.20347"
   ),
@@ -170,7 +184,11 @@ CATALOGUE: dict[str, Entry] = {
     kl_penalty, "regularizer", "DeepSeekMath (GRPO)", "2402.03300"
   ),
   "entropy_bonus": Entry(
-    entropy_bonus, "regularizer", "Skywork-OR1 (adaptive)", "2505.22312"
+    entropy_bonus,
+    "regularizer",
+    "Skywork-OR1 (adaptive)",
+    "2505.22312",
+    unbounded=("coef_max",),
   ),
   "clip_cov": Entry(
     clip_cov, "weight", "The Entropy Mechanism (Clip-Cov)", "2505.22617"
@@ -228,6 +246,7 @@ CATALOGUE: dict[str, Entry] = {
     "weight",
     "On the Entropy Dynamics in RFT",
     "2602.03392",
+    unbounded=("mu",),
   ),
   "integral_clip": Entry(
     integral_clip, "clip", "Integral control of clip-higher", ""

@@ -26,8 +26,8 @@ def cispo(low: float = 1.0, high: float = 4.0) -> LossTransform:
   Args:
     low: the weight is at least 1 - low, >= 0; from 1 on, as in the paper,
       there is no lower bound.
-    high: the weight is at most 1 + high, >= 0; 4 is epsilon_high = 5 in TRL,
-      which bounds the ratio itself.
+    high: the weight is at most 1 + high, >= 0; inf is no bound; 4 is
+      epsilon_high = 5 in TRL, which bounds the ratio itself.
 
   Returns:
     A LossTransform named "cispo".

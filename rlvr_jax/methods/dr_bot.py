@@ -29,8 +29,8 @@ def dr_bot(
   `spear` builds on.
 
   Edits:   batch.mask (×)
-  Needs:   at rollout note of the answers if incomplete, note of what is
-           unreadable if unreadable; otherwise nothing
+  Needs:   nothing; at rollout note of the answers if incomplete, note of what
+           is unreadable if unreadable
   State:   none
   Scope:   sequence; step for the groups
   Neutral: none; a batch of whole responses stays as it is if share = 1

@@ -47,8 +47,9 @@ def entropy_dynamics_rft(
 
   Args:
     variant: "clip_b" or "clip_v".
-    mu: deviations of more than mu standard deviations are outliers, >= 0; None
-      for 2.5 of clip_b (2.0 to 3.0) and 8.5 of clip_v (7.5 to 8.5).
+    mu: deviations of more than mu standard deviations are outliers, >= 0; with
+      inf there are none; None for 2.5 of clip_b (2.0 to 3.0) and 8.5 of clip_v
+      (7.5 to 8.5).
     max_fraction: share of the counted tokens that may be left out, those of
       largest deviation first and at least one, in (0, 1]; None for 1 of
       clip_b and 1e-4 of clip_v.

@@ -33,8 +33,9 @@ def gspo(
 
   Args:
     low: the lower bound of the ratio is 1 - low, in [0, 1]; 3e-4.
-    high: the upper bound of the ratio is 1 + high, >= 0; 4e-4. The mean over a
-      response moves far less than one token's ratio, hence bounds so narrow.
+    high: the upper bound of the ratio is 1 + high, >= 0; inf is none; 4e-4. The
+      mean over a response moves far less than one token's ratio, hence bounds
+      so narrow.
     form: "token" (GSPO-token, verl) or "sequence" (TRL's
       importance_sampling_level).
 
