@@ -43,7 +43,7 @@ def main() -> None:
     own = _COMPILER.value == "best" and chips.has_compiler(topology)
     devices = chips.devices(topology, own)
     config_lib.refuse(problems(config))
-    p = assembled(config, devices)
+    p = assembled(config, topology, devices)
   print(heading(config, topology, own, p) + "\n")
   begin = given.of(p)
   traced = dict(p.ahead(*begin))
@@ -53,7 +53,7 @@ def main() -> None:
       program,
       p.settings.updates if name == "update" else 1,
       len(devices),
-      given.trips(p),
+      given.runs(p, name),
     )
     for name, program in tqdm.tqdm(traced.items(), "compiling", leave=False)
   ]
@@ -76,8 +76,12 @@ def problems(config: ConfigDict) -> list[str]:
   return [line for line in found if not line.startswith(_ELSEWHERE)]
 
 
-def assembled(config: ConfigDict, devices: list[jax.Device]) -> Programs:
+def assembled(
+  config: ConfigDict, topology: chips.Topology, devices: list[jax.Device]
+) -> Programs:
   """The programs of a run, for devices that only compile.
+
+  They are those of the chip, whichever devices stand in for it.
 
   Raises:
     ValueError: lengths or sizes of the model are not given.
@@ -98,7 +102,8 @@ def assembled(config: ConfigDict, devices: list[jax.Device]) -> Programs:
   mesh = mesh_lib.make_mesh(**config.mesh, devices=devices)
   config.train.slices = _slices(config, mesh)
   lengths = r.max_prompt, r.max_response
-  return build.assemble(config, sizes, ends, *lengths, mesh)
+  platform = topology.chip.platform
+  return build.assemble(config, sizes, ends, *lengths, mesh, platform)
 
 
 def _slices(config: ConfigDict, mesh: jax.sharding.Mesh) -> int:

@@ -23,7 +23,7 @@ def logits(
     prompts: i32[B, W] left-padded.
     valid: bool[B, W].
     following: i32[B, N]; the last token is not read.
-    block: positions of a block of the cache.
+    block: positions that pieces of the cache are made of.
   """
   rows, count = following.shape
   read = model.prefill(params, prompts, valid, block)

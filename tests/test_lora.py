@@ -95,6 +95,7 @@ def test_slices_and_devices_change_adapters_by_rounding_alone(changes):
   close(jax.device_get(a), jax.device_get(b), tolerance=1e-4)
 
 
+@pytest.mark.long
 def test_merged_weights_say_what_the_adapters_said():
   p = programs()
   state, ref = runs.start(p)

@@ -61,8 +61,18 @@ def test_a_loop_that_ends_by_itself_runs_as_often_as_it_is_said():
   loop = lambda x: jax.lax.while_loop(lambda y: y.sum() < 9, lambda y: y @ y, x)
   traced = jax.jit(loop).trace(x)
   text = traced.lower().compile().as_text()
-  assert work.flops(traced.jaxpr.jaxpr, (7,)) == 7 * 2 * 8**3
-  assert hlo.moved(text, (7,)).products == 7 * 3 * 8 * 8 * 4
+  assert work.flops(traced.jaxpr.jaxpr, work.Runs(7)) == 7 * 2 * 8**3
+  assert hlo.moved(text, work.Runs(7)).products == 7 * 3 * 8 * 8 * 4
+
+
+def test_what_may_be_left_out_counts_by_the_share_that_is_said():
+  x = jax.ShapeDtypeStruct((8, 8), jnp.float32)
+  some = lambda x: jax.lax.cond(x.sum() < 9, lambda y: y @ y, lambda y: y, x)
+  traced = jax.jit(some).trace(x)
+  text = traced.lower().compile().as_text()
+  half = work.Runs(choice=0.5)
+  assert work.flops(traced.jaxpr.jaxpr, half) == 8**3
+  assert hlo.moved(text, half).products == 1.5 * 8 * 8 * 4
 
 
 # How compilers write who takes part: eight devices in each.
@@ -115,7 +125,7 @@ ENTRY %main (s: (s32[], f32[8,8])) -> (s32[], f32[8,8]) {{
   ROOT %w = (s32[], f32[8,8]) while(%s.2), condition=%end, body=%body
 }}
 """
-  assert hlo.moved(text, (9,)).products == times * 3 * 8 * 8 * 4
+  assert hlo.moved(text, work.Runs(9)).products == times * 3 * 8 * 8 * 4
 
 
 @pytest.fixture(scope="module")

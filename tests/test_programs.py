@@ -153,6 +153,7 @@ def test_rescoring_in_bfloat16_takes_the_log_probs_of_a_full_pass():
   assert jnp.abs(sampled.old_logp - scored.old_logp).max() > 1e-3
 
 
+@pytest.mark.long
 def test_the_mismatch_is_the_sampler_s_whether_rescored_or_not():
   found = []
   for rescore in (True, False):

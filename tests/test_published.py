@@ -172,6 +172,7 @@ def learned(workdir):
   return found
 
 
+@pytest.mark.long
 def test_a_laptop_s_run_with_adapters_on_a_mesh_is_exported_and_opens(
   tmp_path, quick_compile, monkeypatch, capsys
 ):

@@ -49,8 +49,10 @@ def stepped(chain, widths, rescore, **where):
 @pytest.mark.parametrize(
   "chain, rescore, where",
   [
-    (("grpo", "kl_penalty", "siren"), False, {}),
-    (("grpo", "lp_reg"), True, {}),
+    pytest.param(
+      ("grpo", "kl_penalty", "siren"), False, {}, marks=pytest.mark.long
+    ),
+    pytest.param(("grpo", "lp_reg"), True, {}, marks=pytest.mark.long),
     (("grpo", "steer"), True, dict(devices=2, shape=dict(data=2))),
   ],
   ids=["sampler", "rescored", "devices"],

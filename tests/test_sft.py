@@ -96,6 +96,7 @@ def test_packed_and_unpacked_rows_make_the_same_step(rows, monkeypatch):
   )
 
 
+@pytest.mark.long
 def test_a_run_killed_and_then_asked_to_stop_ends_the_same(
   rows, tmp_path, monkeypatch
 ):

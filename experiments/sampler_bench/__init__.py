@@ -1,1 +1,1 @@
-"""The parts of `experiments.bench_worker`."""
+"""The parts of `experiments.bench_sampler` and `experiments.bench_worker`."""

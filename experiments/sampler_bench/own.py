@@ -1,19 +1,33 @@
 """This library's sampler on a problem of the bench."""
 
 import functools
+import math
+import os
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import NamedSharding, PartitionSpec
 
 from experiments.sampler_bench import problem
+from rlvr_jax.kernels.sharded import Layout
 from rlvr_jax.models import Transformer
+from rlvr_jax.models import mesh as mesh_lib
 from rlvr_jax.models.hf.names import tensors
 from rlvr_jax.sampling import sampler
 from rlvr_jax.types import Draw, PyTree
 
 # Nothing ends a response but its length.
 ENDS = sampler.Ends((), 0)
+
+
+def a_device_for_each_core(rows: int) -> None:
+  """Lets every core work off rows of its own; call it before any other use.
+
+  A single device would share each small operation out among the cores.
+  """
+  cores = len(os.sched_getaffinity(0))
+  jax.config.update("jax_num_cpu_devices", math.gcd(cores, rows // 8))
 
 
 def params(sizes: problem.Sizes, model: Transformer) -> PyTree:
@@ -35,8 +49,10 @@ def unit(
   sizes: problem.Sizes, shape: problem.Shape, ragged: bool, dtype: str
 ) -> Callable[[], int]:
   """A function that samples everything once and returns tokens sampled."""
-  model = Transformer(sizes.config(dtype))
-  weights = params(sizes, model)
+  mesh = mesh_lib.make_mesh()
+  model = Transformer(sizes.config(dtype), Layout(mesh))
+  everywhere = NamedSharding(mesh, PartitionSpec())
+  weights = jax.device_put(params(sizes, model), everywhere)
   count = shape.prompts * (problem.TURNS if ragged else 1)
   asked = problem.padded(problem.prompts(sizes, shape, count), shape.longest)
   limits = jnp.asarray(problem.ragged_lengths(shape)) if ragged else None

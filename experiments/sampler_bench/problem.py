@@ -36,6 +36,13 @@ class Sizes(NamedTuple):
       param_dtype=dtype,
     )
 
+  @property
+  def matrices(self) -> int:
+    """Numbers in the matrices that every token is multiplied with."""
+    own = 2 * self.width * self.head_dim * (self.heads + self.kv_heads)
+    layer = own + 3 * self.width * self.hidden
+    return self.layers * layer + self.vocabulary * self.width
+
 
 class Shape(NamedTuple):
   """Prompts, responses and their lengths, tokens."""

@@ -1,7 +1,7 @@
 """Grouped-query attention: what its scores are, and that of one new token.
 
 Shapes: R rows, K key-value heads, G query heads share one of them, h head
-size, C positions of a block.
+size, C positions of a piece of the cache.
 """
 
 import dataclasses
@@ -47,8 +47,8 @@ class Attention:
   ) -> Array:
     """Attention of one new token per row to what its row holds so far.
 
-    Blocks of positions are taken one after the other, no more of them than the
-    longest row fills. A block that lies behind the end of a row changes no bit
+    Pieces of the cache are taken one after the other, no more of them than the
+    longest row fills. A piece that lies behind the end of a row changes no bit
     of it, so rows do not depend on each other's lengths.
 
     Args:
@@ -60,30 +60,34 @@ class Attention:
     Returns:
       f[R, K, G, h].
     """
-    f32 = dict(preferred_element_type=jnp.float32)
-
-    def block(number, sums):
-      top, total, mixed = sums
-      k, v = cache.block(layer, number)
-      place = number * cache.size + jnp.arange(cache.size)
-      at = positions[:, None, None, None]
-      scores = self.scores(jnp.einsum("rkgd,rkdc->rkgc", q_rkgd, k, **f32))
-      seen = (place <= at) & self.sees(at, place)
-      scores = jnp.where(seen, scores, -jnp.inf)
-      # Finite, or a block of which a row sees nothing would make NaN.
-      highest = jnp.maximum(top, scores.max(axis=-1))
-      shrink = jnp.exp(top - highest)
-      weights = jnp.exp(scores - highest[..., None])
-      part = jnp.einsum("rkgc,rkcd->rkgd", weights.astype(v.dtype), v, **f32)
-      total = total * shrink + weights.sum(axis=-1)
-      return highest, total, mixed * shrink[..., None] + part
-
-    empty = jnp.full(q_rkgd.shape[:3], jnp.finfo(jnp.float32).min)
     nothing = jnp.zeros(q_rkgd.shape, jnp.float32)
-    blocks = positions.max() // cache.size + 1
-    start = empty, jnp.zeros_like(empty), nothing
-    _, total, mixed = jax.lax.fori_loop(0, blocks, block, start)
+    empty = jnp.full(q_rkgd.shape[:3], jnp.finfo(jnp.float32).min)
+    sums = empty, jnp.zeros_like(empty), nothing
+    last, (pieces, number) = positions.max(), cache.of(layer)
+    for piece, begin in zip(pieces, cache.begins):
+
+      def add(sums, piece=piece, begin=begin):
+        return self._add(sums, q_rkgd, *piece.of(number), begin, positions)
+
+      sums = jax.lax.cond(last >= begin, add, lambda sums: sums, sums)
+    _, total, mixed = sums
     return (mixed / total[..., None]).astype(q_rkgd.dtype)
+
+  def _add(self, sums, q_rkgd, k, v, begin, positions):
+    """Sums with a piece: highest score, weights f[R, K, G], weighted values."""
+    f32 = dict(preferred_element_type=jnp.float32)
+    top, total, mixed = sums
+    place, at = begin + jnp.arange(v.shape[2]), positions[:, None, None, None]
+    scores = self.scores(jnp.einsum("rkgd,rkdc->rkgc", q_rkgd, k, **f32))
+    seen = (place <= at) & self.sees(at, place)
+    scores = jnp.where(seen, scores, -jnp.inf)
+    # Finite, or a piece of which a row sees nothing would make NaN.
+    highest = jnp.maximum(top, scores.max(axis=-1))
+    shrink = jnp.exp(top - highest)
+    weights = jnp.exp(scores - highest[..., None])
+    part = jnp.einsum("rkgc,rkcd->rkgd", weights.astype(v.dtype), v, **f32)
+    total = total * shrink + weights.sum(axis=-1)
+    return highest, total, mixed * shrink[..., None] + part
 
 
 def of_layer(config: DecoderConfig, window: Array | None) -> Attention:

@@ -46,11 +46,14 @@ class Transformer:
   Args:
     config: sizes and choices.
     layout: of tokens and vocabulary on a mesh; None for one device.
-    platform: of the devices without a layout, "cpu", "gpu" or "tpu"; None for
-      the default.
+    platform: "cpu", "gpu" or "tpu"; None for that of the layout's devices, or
+      of the default device.
 
   Attributes:
-    platform: of the devices.
+    platform: that it is written for.
+    apart: whether decoding has layers written out one by one, which takes
+      longer to compile. On CPU a scan copies the weights of a layer and what
+      it reads of the cache at every token.
   """
 
   def __init__(
@@ -60,14 +63,17 @@ class Transformer:
     platform: str | None = None,
   ):
     self.config, self.layout = config, layout
-    if layout is not None:
+    if layout is not None and platform is None:
       platform = layout.mesh.devices.flat[0].platform
     self.platform = platform or jax.default_backend()
     make = lambda: self._decoder(nnx.Rngs(params=0, lora=1))
     self._graphdef = nnx.graphdef(nnx.eval_shape(make))
     on_cpu = self.platform == "cpu"
     block = lambda: Block(config, nnx.Rngs(params=0, lora=1), on_cpu)
-    self._block = nnx.graphdef(nnx.eval_shape(block))
+    one = nnx.eval_shape(block)
+    self._block = nnx.graphdef(one)
+    size = sum(x.size for x in jax.tree.leaves(nnx.state(one)))
+    self.apart = on_cpu and size > SMALL
 
   def _decoder(self, rngs: nnx.Rngs) -> Decoder:
     return Decoder(self.config, rngs, self.layout and self.layout.mesh)
@@ -84,7 +90,7 @@ class Transformer:
 
   @property
   def block(self) -> int:
-    """Positions of a block of the cache that suit the devices."""
+    """Positions that suit the devices as the unit of the cache's pieces."""
     # A vector register of a TPU holds 128 numbers; on CPU less is wasted.
     return 64 if self.platform == "cpu" else 128
 
@@ -93,7 +99,7 @@ class Transformer:
     if self.config.lora is None:
       return self
     config = dataclasses.replace(self.config, lora=None)
-    return Transformer(config, self.layout)
+    return Transformer(config, self.layout, self.platform)
 
   def module(self, params: PyTree) -> Decoder:
     """The decoder with these parameters."""
@@ -148,7 +154,7 @@ class Transformer:
       params: of the decoder.
       tokens: i32[P, W] left-padded.
       valid: bool[P, W].
-      block: positions of a block of the cache.
+      block: positions that pieces of the cache are made of.
     """
     length = valid.sum(axis=1).astype(jnp.int32)
     # A token's place is its position: prompts of any width fill the same.
@@ -156,25 +162,23 @@ class Transformer:
     begun = jnp.take_along_axis(tokens, place % tokens.shape[1], axis=1)
     here = jnp.arange(tokens.shape[1]) < length[:, None]
     _, kv = self.module(params).full(begun, here)
-    return Read(tokens[:, -1], length, cache_lib.of_sequences(*kv, block))
+    cache = cache_lib.of_sequences(*kv, block, self._stacks)
+    return Read(tokens[:, -1], length, cache)
 
   def decoding(self, params: PyTree) -> Decoding:
     """The parameters of `gathered` as `step` and `next_logits` want them."""
     layers = params["blocks"]
     if self.platform == "cpu":
       layers = _turned(layers)
-    if self._writes_out(params):
+    if self.apart:
       one = lambda number: jax.tree.map(lambda x: x[number], layers)
       layers = [one(number) for number in range(self.config.layers)]
     return Decoding(params, layers)
 
-  def _writes_out(self, params: PyTree) -> bool:
-    """Whether layers are written out, which costs time to compile.
-
-    On CPU a scan copies the weights of a layer at every token.
-    """
-    sizes = sum(x.size for x in jax.tree.leaves(params["blocks"]))
-    return self.platform == "cpu" and sizes > SMALL * self.config.layers
+  @property
+  def _stacks(self) -> int:
+    """Of how many the layers of the cache are made."""
+    return self.config.layers if self.apart else 1
 
   def step(
     self, weights: Decoding, tokens: Array, positions: Array, cache: Cache
@@ -191,7 +195,7 @@ class Transformer:
 
   def empty_cache(self, rows: int, length: int, block: int) -> Cache:
     """A cache for `length` positions of every row."""
-    return cache_lib.empty(self.config, rows, length, block)
+    return cache_lib.empty(self.config, rows, length, block, self._stacks)
 
 
 def _turned(blocks: PyTree) -> PyTree:

@@ -22,6 +22,11 @@ class Chip(NamedTuple):
   compiler: str = ""  # its name for the TPU compiler; "" is no TPU
   devices: int = 1  # that a chip shows as
 
+  @property
+  def platform(self) -> str:
+    """What jax calls its devices."""
+    return "tpu" if self.compiler else "gpu"
+
 
 # Data sheets and documentation of Google Cloud TPU and NVIDIA. Links run both
 # ways at once: a direction has half of the rate that is published for both.

@@ -45,7 +45,7 @@ def figures(
   traced: jax.stages.Traced,
   times: int,
   devices: int,
-  trips: tuple[float, ...],
+  runs: work.Runs,
 ) -> Figures:
   """Compiles; no array is allocated.
 
@@ -54,7 +54,7 @@ def figures(
     traced: with the places of its arguments.
     times: that a step runs it.
     devices: that it runs on.
-    trips: of loops that end when their rows do, the outermost first.
+    runs: what the program leaves open.
   """
   began = time.perf_counter()
   compiled = traced.lower().compile()
@@ -63,8 +63,8 @@ def figures(
     name,
     times,
     memory.of({name: compiled})[name],
-    work.flops(traced.jaxpr.jaxpr, trips) / devices,
-    hlo.moved(compiled.as_text(), trips),
+    work.flops(traced.jaxpr.jaxpr, runs) / devices,
+    hlo.moved(compiled.as_text(), runs),
     seconds,
   )
 

@@ -3,8 +3,11 @@
 from typing import NamedTuple
 
 import jax
+import numpy as np
 
+from rlvr_jax.models import cache
 from rlvr_jax.models import mesh as mesh_lib
+from rlvr_jax.planning.work import ONCE, Runs
 from rlvr_jax.training.programs import Programs
 from rlvr_jax.training.state import TrainState, layout, like
 from rlvr_jax.types import PyTree
@@ -19,17 +22,19 @@ class Given(NamedTuple):
   prompt_mask: jax.ShapeDtypeStruct
 
 
-def trips(p: Programs) -> tuple[float, float]:
-  """How often the loops of a rollout run if no response ends early.
-
-  Returns:
-    Tokens, and blocks of the cache that attention reads for one, in the mean.
-  """
+def runs(p: Programs, program: str) -> Runs:
+  """How often a program does what it leaves open, if no response ends early."""
+  if program != "rollout":
+    return ONCE
   s = p.settings
   samples = sum(rows for _, rows in p.asking.draws)
   rounds = -(-samples // s.rows) if s.rows else 1
-  positions = s.prompt_width + s.length / 2
-  return rounds * s.length, positions / p.model.block + 0.5
+  positions = s.prompt_width + s.length
+  pieces = np.array(cache.sizes(positions, p.model.block))
+  begins = np.cumsum(pieces) - pieces
+  # Of the tokens of a response, those that come after a piece has begun.
+  reach = np.clip((positions - begins) / s.length, 0, 1)
+  return Runs(rounds * s.length, float(np.average(reach, weights=pieces)))
 
 
 def of(p: Programs) -> Given:

@@ -1,13 +1,16 @@
 """What a compiled program moves: read from its text, one device's share.
 
 Loops are counted as often as they run. Programs that end when their rows do
-run an unknown number of times: they get a number from the caller.
+run an unknown number of times, and what they may leave out likewise: they get
+the numbers from the caller.
 """
 
 import collections
 import math
 import re
 from typing import NamedTuple
+
+from rlvr_jax.planning.work import ONCE, Runs
 
 COLLECTIVES = (
   "all-gather",
@@ -57,17 +60,17 @@ class Moved(NamedTuple):
   products: float  # bytes that matrix products read and write
 
 
-def moved(text: str, trips: tuple[float, ...] = ()) -> Moved:
+def moved(text: str, runs: Runs = ONCE) -> Moved:
   """Adds up the program of one device.
 
   Args:
     text: of a compiled program.
-    trips: of loops that end when their rows do, the outermost first.
+    runs: what it leaves open.
   """
   bodies, entry = _computations(text)
   sent: dict[str, Sent] = {}
   products = 0.0
-  for name, times in _runs(bodies, entry, trips).items():
+  for name, times in _times(bodies, entry, runs).items():
     shapes = {operation.name: operation.shape for operation in bodies[name]}
     for operation in bodies[name]:
       kind = operation.kind.removesuffix("-start")
@@ -97,23 +100,25 @@ def _computations(text: str) -> tuple[dict[str, list[Operation]], str]:
   return found, entry
 
 
-def _runs(bodies: dict, entry: str, trips: tuple) -> dict[str, float]:
+def _times(bodies: dict, entry: str, runs: Runs) -> dict[str, float]:
   """How often each computation runs."""
   times: collections.Counter = collections.Counter()
 
-  def run(name, count, trips):
+  def run(name, count, runs):
     times[name] += count
     for operation in bodies[name]:
-      again, deeper = 1, trips
+      again, deeper = 1, runs
+      if operation.kind == "conditional":
+        again = runs.choice
       if operation.kind == "while":
         again = _known_trips(operation, bodies)
         if again is None:
-          again, deeper = (trips[0] if trips else 1), trips[1:]
+          again, deeper = runs.loop, runs._replace(loop=1.0)
       for kind, inner in _called(operation):
         if kind != "to_apply" or operation.kind == "call":
           run(inner, count * again, deeper)
 
-  run(entry, 1, trips)
+  run(entry, 1, runs)
   return times
 
 

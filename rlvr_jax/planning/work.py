@@ -1,29 +1,40 @@
 """Floating-point operations of a traced program, loops counted in full."""
 
 import math
+from typing import NamedTuple
 
 from jax.extend import core
 
 
-def flops(jaxpr: core.Jaxpr, trips: tuple[float, ...] = ()) -> float:
+class Runs(NamedTuple):
+  """How often a program does what its text leaves open."""
+
+  loop: float = 1.0  # a loop that ends when its rows do; one inside it: once
+  choice: float = 1.0  # of the times that it may leave a part out
+
+
+ONCE = Runs()
+
+
+def flops(jaxpr: core.Jaxpr, runs: Runs = ONCE) -> float:
   """Operations of all matrix products, of all devices together.
 
   Args:
     jaxpr: of the program.
-    trips: of loops that end when their rows do, the outermost first.
+    runs: what it leaves open.
   """
-  return sum(_of(eqn, trips) for eqn in jaxpr.eqns)
+  return sum(_of(eqn, runs) for eqn in jaxpr.eqns)
 
 
-def _of(eqn: core.JaxprEqn, trips: tuple[float, ...]) -> float:
+def _of(eqn: core.JaxprEqn, runs: Runs) -> float:
   name, params = eqn.primitive.name, eqn.params
   if name == "dot_general":
     return _product(eqn)
-  deeper = trips[1:] if name == "while" else trips
+  deeper = runs._replace(loop=1.0) if name == "while" else runs
   inside = [flops(jaxpr, deeper) for jaxpr in _inner(params)]
   if name == "cond":
-    return max(inside)
-  return sum(inside) * _times(name, params, trips)
+    return max(inside) * runs.choice
+  return sum(inside) * _times(name, params, runs)
 
 
 def _product(eqn: core.JaxprEqn) -> float:
@@ -44,12 +55,12 @@ def _inner(params: dict) -> list[core.Jaxpr]:
   return [jaxpr for jaxpr in closed if isinstance(jaxpr, core.Jaxpr)]
 
 
-def _times(name: str, params: dict, trips: tuple[float, ...]) -> float:
+def _times(name: str, params: dict, runs: Runs) -> float:
   """How often an operation runs what is inside."""
   if name == "scan":
     return params["length"]
   if name == "while":
-    return trips[0] if trips else 1
+    return runs.loop
   if name == "shard_map":
     return math.prod(
       params["mesh"].shape[a] for a in params["newly_manual_axes"]

@@ -93,7 +93,7 @@ class Sampler(NamedTuple):
   def start(self, prompts: Read, queue: Queue, rows: int) -> Rows:
     """Rows that have done nothing."""
     size, width = len(queue.order), self.model.config.width
-    positions = prompts.cache.size * prompts.cache.keys.shape[1] + self.length
+    positions = prompts.cache.begins[-1] + self.length
     none, no_sample = (jnp.zeros(n, jnp.int32) for n in (rows, size))
     per_token = jnp.zeros((size, self.length), jnp.float32)
     one = lambda need: (*per_token.shape, *stats.width(need, width))

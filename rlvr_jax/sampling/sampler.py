@@ -19,7 +19,6 @@ from jax.sharding import PartitionSpec as P
 
 from rlvr_jax import stats
 from rlvr_jax.models import mesh as mesh_lib
-from rlvr_jax.models.cache import Cache
 from rlvr_jax.models.transformer import Decoding, Read, Transformer
 from rlvr_jax.sampling import parts, queue, shares
 from rlvr_jax.sampling import rows as rows_lib
@@ -73,8 +72,8 @@ def rollout(
     length: response positions T; a row that has not ended by then is cut.
     ends: meaning of special tokens.
     needs: of the methods; those of `recorded` are recorded.
-    block: positions of the cache that attention reads at a time; None for
-      what suits the devices.
+    block: positions that the pieces of the cache, which attention reads one
+      after the other, are made of; None for what suits the devices.
     numbers: of prompts and samples, for batches that are parts of something
       larger; None counts both from 0.
     limits: i32[P, G] tokens after which a sample of the main draw is cut, of
@@ -117,7 +116,7 @@ def _read(model, params, prompts, prompt_mask, block, pieces) -> Read:
 
   def in_front(read):
     """With prompts as the first axis, or back."""
-    turn = lambda x: x.swapaxes(0, 2)
+    turn = lambda x: x.swapaxes(0, 1)
     return read._replace(cache=jax.tree.map(turn, read.cache))
 
   def one(number):
@@ -135,12 +134,11 @@ def _on_devices(
     return functools.partial(sampler.run, rows=rows)
   axes = mesh_lib.ROWS[0]
   own = sampler._replace(model=sampler.model.of_one_device(), axes=axes)
-  cache = P(None, None, axes)
   return jax.shard_map(
     functools.partial(own.run, rows=rows),
     mesh=mesh,
     axis_names=set(axes),
-    in_specs=(P(), Read(P(axes), P(axes), Cache(cache, cache)), P(axes)),
+    in_specs=(P(), Read(P(axes), P(axes), P(None, axes)), P(axes)),
     out_specs=P(axes),
     check_vma=False,
   )

@@ -5,7 +5,6 @@ Shapes: R rows, Q samples, T response positions.
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 
 from rlvr_jax.models.cache import Cache
@@ -62,5 +61,4 @@ class Rows(NamedTuple):
     order = jnp.argsort(~self.going, stable=True)[:rows]
     names = ("sample", "going", "parting", "token", "position")
     own = {name: getattr(self, name)[order] for name in names}
-    cache = jax.tree.map(lambda x: x[:, :, order], self.cache)
-    return self._replace(cache=cache, **own)
+    return self._replace(cache=self.cache.rows(order), **own)

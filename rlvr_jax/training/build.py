@@ -157,6 +157,7 @@ def assemble(
   prompt_width: int,
   length: int,
   mesh: jax.sharding.Mesh,
+  platform: str | None = None,
 ) -> Programs:
   """The programs of a run, without its data.
 
@@ -167,6 +168,8 @@ def assemble(
     prompt_width: positions W of prompts.
     length: response positions T.
     mesh: where things live.
+    platform: that they are written for, "cpu", "gpu" or "tpu"; None for that
+      of the mesh.
 
   Raises:
     ConfigError: rows do not fall apart evenly.
@@ -174,7 +177,7 @@ def assemble(
   """
   hf.check_positions(prompt_width, length, sizes)
   programs = Programs(
-    Transformer(sizes, Layout(mesh)),
+    Transformer(sizes, Layout(mesh), platform),
     config_lib.build_chain(config),
     optimizer(config),
     _settings(config, ends, prompt_width, length),

@@ -145,6 +145,7 @@ def test_a_list_without_grams_is_refused(tmp_path):
     read_grams(str(path))
 
 
+@pytest.mark.long
 def test_with_a_list_it_keeps_the_laws(grams):
   method = hicra(grams=grams, proxy=None)
   laws.check(method, neutral=hicra(0.0, grams=grams, proxy=None))
