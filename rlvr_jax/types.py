@@ -44,7 +44,7 @@ class TokenBatch:
   # at padding; None: a row is one sequence.
   segment: Array | None = None
   # Of rollouts with branches: i32[B] row that a branch continues, -1 for the
-  # others, and i32[B] how many of its tokens it has.
+  # others and where that row is gone, and i32[B] how many of its tokens it has.
   parent: Array | None = None
   copied: Array | None = None
 
@@ -54,9 +54,22 @@ class TokenBatch:
     return self.tokens[:, self.prompt_mask.shape[1] :]
 
   def take(self, rows: Array) -> "TokenBatch":
-    """The rows i32[n], in that order; metrics are of the whole as before."""
+    """The rows i32[n], in that order; metrics are of the whole as before.
+
+    Branches name their parents by the new numbers, the first one if there are
+    several, and -1 where the parent is not taken.
+    """
     picked = jax.tree.map(lambda x: x[rows], self.replace(metrics={}))
+    if self.parent is not None:
+      picked = picked.replace(parent=self._places(rows)[picked.parent])
     return picked.replace(metrics=self.metrics)
+
+  def _places(self, rows: Array) -> Array:
+    """i32[B + 1]: where rows have gone; -1 for none, as is the last entry."""
+    none, count = len(rows), len(self.group)
+    place = jnp.full(count + 1, none, jnp.int32)
+    place = place.at[rows].min(jnp.arange(none, dtype=jnp.int32))
+    return jnp.where(place < none, place, -1)
 
 
 @flax.struct.dataclass

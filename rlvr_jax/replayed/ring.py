@@ -11,7 +11,7 @@ from rlvr_jax.types import Array, TokenBatch
 class Ring(NamedTuple):
   """Rows that may be replayed."""
 
-  rows: TokenBatch  # [C, ...] without prompt, group and metrics
+  rows: TokenBatch  # [C, ...] without prompt, group, parent and metrics
   born: Array  # i32[C] step that a row was sampled in; -1 where there is none
   next: Array  # i32[] place of the next row
 
@@ -60,6 +60,8 @@ class Ring(NamedTuple):
 
 
 def _replay(batch: TokenBatch) -> TokenBatch:
-  """Rows that answer no prompt of the step and join no group of it."""
+  """Rows that answer no prompt of the step and join no group or tree of it."""
   none = jnp.full_like(batch.group, -1)
-  return batch.replace(prompt=none, group=none, source=none)
+  return batch.replace(
+    prompt=none, group=none, source=none, parent=None, copied=None
+  )

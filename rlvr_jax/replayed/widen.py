@@ -52,6 +52,9 @@ def widened(batch: TokenBatch, replay: TokenBatch) -> TokenBatch:
     batch: of the step.
     replay: rows with the same statistics and notes.
   """
+  if batch.parent is not None:
+    none = jnp.full_like(replay.group, -1)
+    replay = replay.replace(parent=none, copied=jnp.zeros_like(none))
   join = lambda *x: jnp.concatenate(x)
   both = batch.replace(metrics={}), replay.replace(metrics={})
   return jax.tree.map(join, *both).replace(metrics=batch.metrics)

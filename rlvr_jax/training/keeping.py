@@ -18,6 +18,8 @@ def mixed(
 ) -> np.ndarray:
   """The prompts whose responses of the main draw differ in their rewards.
 
+  What branches off the main draw counts with it: it is in its groups.
+
   Args:
     programs: of the run.
     graded: all rows of a batch.
@@ -27,13 +29,14 @@ def mixed(
     i64[n], numbers of prompts of the batch, rising.
   """
   plan = programs.asking
-  rows, prompts = plan.draws[0][1], plan.blocks[0].prompts
-  place, reward = plan.row_prompts()[:rows], graded.reward[:rows]
+  prompts, group = plan.blocks[0].prompts, plan.row_groups()
+  reward = graded.reward
   if programs.settings.dynamic.metric == "correct":
     reward = reward > RIGHT
-  group = np.where(graded.known[:rows] & sound[:rows], place, -1)
+  counts = (group < prompts) & graded.known & sound
+  group = np.where(counts, group, -1)
   found = _is_mixed(reward.astype(np.float32), group.astype(np.int32))
-  return np.flatnonzero(np.bincount(place[np.asarray(found)], None, prompts))
+  return np.flatnonzero(np.bincount(group[np.asarray(found)], None, prompts))
 
 
 class Kept:

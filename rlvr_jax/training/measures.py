@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from rlvr_jax import objective, reduce, stats
 from rlvr_jax.sampling import sampler
+from rlvr_jax.training import ragged
 from rlvr_jax.types import Array, TokenBatch
 
 
@@ -65,8 +66,43 @@ def rollout(
     "rollout/prompt_length_mean": mean(prompt, known),
     "rollout/prompt_length_max": reduce.masked_max(prompt, known),
     "rollout/prompt_length_min": reduce.masked_min(prompt, known),
-    "rollout/tokens": batch.mask.sum().astype(jnp.float32),
+    "rollout/tokens": tokens(batch).astype(jnp.float32),
   }
+
+
+def tokens(batch: TokenBatch) -> Array:
+  """i32[]: counted tokens, those that branches copied left out."""
+  own = batch.mask
+  if batch.copied is not None:
+    own &= jnp.arange(own.shape[1]) >= batch.copied[:, None]
+  return own.sum()
+
+
+def trees(batch: TokenBatch) -> dict[str, Array]:
+  """What rows that branch have cost, and what it would have been without.
+
+  Args:
+    batch: as sampled: rows of unknown reward have cost as much.
+
+  Returns:
+    f32[] by metric name; {} for rollouts without branches. A row that branches
+    off before the first token is a response begun anew, a root.
+  """
+  if batch.parent is None:
+    return {}
+  place = jnp.where(batch.parent < 0, len(batch.parent), batch.parent)
+  inside = (batch.parent >= 0).at[place].set(True, mode="drop")
+  length = ragged.lengths(batch.mask)
+  copied = jnp.where(inside, batch.copied, 0).sum()
+  all_of_them = jnp.where(inside, length, 0).sum()
+  found = {
+    "roots": (inside & (batch.copied == 0)).sum(),
+    "branches": (inside & (batch.copied > 0)).sum(),
+    "sampled_tokens": all_of_them - copied,
+    "copied_tokens": copied,
+    "sampled_fraction": (all_of_them - copied) / jnp.maximum(all_of_them, 1),
+  }
+  return {f"rollout/{k}": x.astype(jnp.float32) for k, x in found.items()}
 
 
 def covariance(batch: TokenBatch) -> dict[str, Array]:

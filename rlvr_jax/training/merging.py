@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rlvr_jax.models import mesh as mesh_lib
-from rlvr_jax.training import learning
+from rlvr_jax.training import learning, measures
 from rlvr_jax.training.plan import Plan
 from rlvr_jax.types import Array, TokenBatch
 
@@ -91,10 +91,13 @@ class Merging:
       tokens=batch.response, prompt_mask=batch.prompt_mask[:, :0]
     )
     place = lambda x: jnp.asarray(x, jnp.int32)
-    return bare.take(rows).replace(
+    taken = bare.take(rows).replace(
       prompt=place(self._plan.row_prompts()),
       group=place(self._plan.row_groups()),
     )
+    if batch.parent is None:
+      return taken
+    return taken.replace(parent=place(self._plan.row_parents()))
 
   def _fill(
     self, room: TokenBatch, batch: TokenBatch, rows: Array
@@ -109,7 +112,7 @@ class Merging:
 
 
 def _look(batch: TokenBatch) -> tuple[Array, Array]:
-  return learning.sound(batch), batch.mask.sum()
+  return learning.sound(batch), measures.tokens(batch)
 
 
 def _finish(room: TokenBatch, prompts: Array, prompt_mask: Array) -> TokenBatch:

@@ -30,9 +30,9 @@ def take(
   """
   key = rng.key(clock.key, rng.Purpose.SHUFFLE, clock.step)
   order = shuffled(batch, key).reshape(updates, -1)[clock.update]
-  pick = lambda x: jax.lax.with_sharding_constraint(x[order], where)
-  batch = jax.tree.map(pick, batch)
-  return batch.replace(group=reduce.renumbered(batch.group))
+  batch = batch.take(order)
+  batch = batch.replace(group=reduce.renumbered(batch.group))
+  return jax.lax.with_sharding_constraint(batch, where)
 
 
 def shuffled(batch: TokenBatch, key: Array) -> Array:
@@ -43,7 +43,7 @@ def shuffled(batch: TokenBatch, key: Array) -> Array:
   rows move on their own and come last, of these the ones that do not count.
   """
   rows = jnp.arange(batch.group.shape[0])
-  kin = reduce.subgroup(batch.prompt, batch.source)
+  kin = reduce.subgroup(batch.prompt, _root_source(batch))
   slot = jnp.where(kin < 0, len(rows), kin)
   over_kin = lambda of, x: of(x, slot, len(rows) + 1)[slot]
   of_kin = over_kin(jax.ops.segment_max, batch.group)
@@ -54,3 +54,11 @@ def shuffled(batch: TokenBatch, key: Array) -> Array:
   again = batch.source < 0
   last = again.astype(jnp.int32) + (again & ~batch.mask.any(axis=1))
   return jnp.lexsort((rank[unit], last))
+
+
+def _root_source(batch: TokenBatch) -> Array:
+  """i32[B]: the draw whose groups a row is in; that of its parent, if any."""
+  if batch.parent is None:
+    return batch.source
+  is_branch = batch.parent >= 0
+  return jnp.where(is_branch, batch.source[batch.parent], batch.source)

@@ -17,6 +17,7 @@ class Block(NamedTuple):
   name: str
   prompts: int
   per_prompt: int
+  parent: str | None = None  # the draw that it branches off
 
 
 class Plan(NamedTuple):
@@ -36,11 +37,24 @@ class Plan(NamedTuple):
     )
 
   def row_groups(self) -> np.ndarray:
-    """i64[B]: which group each sampled row is in; a draw has its own."""
-    firsts = np.cumsum([0, *(b.prompts for b in self.blocks)])
+    """i64[B]: which group each row is in: its parent's, or one of its draw."""
+    first, count = {}, 0
+    for b in self.blocks:
+      first[b.name] = first.get(b.parent, count)
+      count += b.prompts * (b.parent is None)
     return self.row_prompts() + np.repeat(
-      firsts[:-1], [b.prompts * b.per_prompt for b in self.blocks]
+      list(first.values()), [rows for _, rows in self.draws]
     )
+
+  def row_parents(self) -> np.ndarray:
+    """i64[B]: which row each row branches off; -1 for none."""
+    found = np.full(len(self.row_prompts()), -1)
+    tables = {b.name: rows for b, rows in zip(self.blocks, self.tables())}
+    for b in self.blocks:
+      if b.parent is not None:
+        of, own = tables[b.parent], tables[b.name]
+        found[own] = np.repeat(of, own.shape[1] // of.shape[1], axis=1)
+    return found
 
   def tables(self) -> list[np.ndarray]:
     """i64[prompts, per_prompt] for each draw: the numbers of its rows."""
@@ -97,4 +111,6 @@ def plan(method: LossTransform, settings: Settings, state: PyTree) -> Plan:
 
   jax.eval_shape(ask, state)
   count = lambda draw: draw.prompts(settings.prompts)
-  return Plan(tuple(Block(d.name, count(d), d.per_prompt) for d in planned))
+  return Plan(
+    tuple(Block(d.name, count(d), d.per_prompt, d.parent) for d in planned)
+  )

@@ -365,10 +365,11 @@ class Programs:
   def _prepare(self, state, batch, reward, known, notes):
     """Puts rewards in, measures, and lets the methods edit the rollout."""
     bad = jnp.mean(~learning.sound(batch), dtype=jnp.float32)
+    grown = measures.trees(batch)
     batch = learning.graded(batch, reward, known).replace(notes=notes)
     entropy = batch.stats[sampler.ENTROPY.key]
     measured = measures.rollout(batch, entropy, self.settings.ends)
-    measured["guard/bad_fraction"] = bad
+    measured |= grown | {"guard/bad_fraction": bad}
     if self.settings.rescore:
       sampled = batch.stats[SAMPLED]
       measured |= measures.mismatch(batch.old_logp, sampled, batch.mask)

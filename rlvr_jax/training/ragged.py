@@ -76,4 +76,6 @@ def _cut(rows: TokenBatch, width: int) -> TokenBatch:
   prompt = rows.prompt_mask.shape[1]
   short = {name: getattr(rows, name)[:, :width] for name in _PER_TOKEN}
   tokens = rows.tokens[:, : prompt + width]
-  return rows.replace(tokens=tokens, stats={}, notes={}, **short)
+  # Numbers of rows mean nothing in a slice, and models do not ask for them.
+  gone = dict(stats={}, notes={}, parent=None, copied=None)
+  return rows.replace(tokens=tokens, **short, **gone)
