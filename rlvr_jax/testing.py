@@ -15,7 +15,20 @@ import numpy as np
 
 from rlvr_jax import objective, rng, stats, transform
 from rlvr_jax.objective import Aggregation
-from rlvr_jax.types import Array, Clock, Draw, Need, PyTree, TokenBatch
+from rlvr_jax.types import (
+  Array,
+  Clock,
+  Draw,
+  Need,
+  Parent,
+  PyTree,
+  TokenBatch,
+)
+
+# What a sampler tells whoever cuts, whether he asks for it or not.
+RECORDED = tuple(
+  Need(stat, when="rollout") for stat in (stats.Logp(), stats.Entropy())
+)
 
 
 class Bigram:
@@ -124,6 +137,11 @@ def _make(plan, prompts, length, vocabulary, needs, key):
   nudge = lambda: table + 0.3 * jax.random.normal(next(keys), table.shape)
   params = {"rollout": table} | {n: nudge() for n in ("policy", "ref", "ema")}
   batch = _rollout(next(keys), plan, prompts, length, vocabulary)
+  if any(d.parent for d in plan):
+    own = (n for n in needs if n.params == ("policy",))
+    told = _scored(batch, params, (*RECORDED, *own)).stats
+    rows = [draw_rows(d, prompts) for d in plan]
+    batch = _branched(rng.named(key, "branches"), batch, plan, rows, told)
   noted = batch.replace(notes=notes(needs, batch, next(keys)))
   params["reward"] = nudge()
   return _scored(noted, params, needs), params
@@ -136,7 +154,10 @@ def _rollout(key, plan, prompts, length, vocabulary):
     [np.arange(size) // d.per_prompt for d, size in zip(plan, sizes)]
   )
   source = np.repeat(np.arange(len(plan), dtype=np.int32), sizes)
-  group = prompt + prompts * source
+  # Branches are in the groups of their parents.
+  names = [d.name for d in plan]
+  root = np.array([names.index(d.parent or d.name) for d in plan])
+  group = prompt + prompts * root[source]
   k1, k2, k3 = jax.random.split(key, 3)
   lengths = jax.random.randint(k2, (rows, 1), 1, length + 1)
   flat = jnp.zeros((rows, length))
@@ -161,6 +182,44 @@ def _rollout(key, plan, prompts, length, vocabulary):
     stats={},
     notes={},
     metrics={},
+  )
+
+
+def _branched(key, batch, plan, sizes, told):
+  """Rows of branches begin as their parents, which are cut as told."""
+  none = jnp.full_like(batch.group, -1)
+  batch = batch.replace(parent=none, copied=jnp.zeros_like(none))
+  names = np.repeat([d.name for d in plan], sizes)
+  for draw in plan:
+    if draw.parent is None:
+      continue
+    of, own = (np.flatnonzero(names == d) for d in (draw.parent, draw.name))
+    each = len(own) // len(of)
+    parents = Parent(
+      tokens=batch.response[of],
+      mask=batch.mask[of],
+      stats={name: x[of] for name, x in told.items()},
+      key=jax.random.split(rng.named(key, draw.name), len(of)),
+    )
+    cuts = jax.vmap(lambda one, cut=draw.cut, n=each: cut(one, n))(parents)
+    batch = _continued(batch, np.repeat(of, each), own, cuts.ravel(), draw)
+  return batch
+
+
+def _continued(batch, parent, own, cuts, draw):
+  """With rows that have the first tokens of others, before their own."""
+  width, place = batch.prompt_mask.shape[1], np.arange(batch.mask.shape[1])
+  copied = jnp.clip(cuts, 0, batch.mask[parent].sum(axis=1) - 1)[:, None]
+  theirs, ours = batch.tokens[parent], batch.tokens[own]
+  tokens = jnp.where(np.arange(ours.shape[1]) < width + copied, theirs, ours)
+  mask = batch.mask[own] | (place <= copied)
+  if not draw.copies_count:
+    mask &= place >= copied
+  return batch.replace(
+    tokens=batch.tokens.at[own].set(tokens),
+    mask=batch.mask.at[own].set(mask),
+    parent=batch.parent.at[own].set(parent),
+    copied=batch.copied.at[own].set(copied[:, 0]),
   )
 
 

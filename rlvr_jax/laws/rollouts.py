@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from rlvr_jax import reduce, stats, testing, transform
 from rlvr_jax.transform import LossTransform
@@ -47,9 +46,7 @@ def trial(method: LossTransform) -> tuple[LossTransform, Rollout]:
   base = () if "advantages" in method.owns else (BASE,)
   chain = transform.chain(*base, method)
   plans = any(part.plan is not transform.keep_plan for part in chain.parts)
-  sampled = _sampled(
-    method._replace(needs=()) if plans else LossTransform("main")
-  )
+  sampled = _sampled(method if plans else LossTransform("main"))
   then = sampled.params | {"policy": sampled.params["rollout"]}
   needs = tuple(
     need for need in method.needs if need.when == "rollout" and not need.is_note
@@ -67,17 +64,14 @@ def _sampled(method):
   pad = lambda x: jnp.concatenate([x, jnp.zeros_like(x[:PADDING_ROWS])])
   batch = jax.tree.map(pad, example.batch)
   padding = jnp.arange(len(batch.group)) >= len(example.batch.group)
+  none = lambda x: None if x is None else jnp.where(padding, -1, x)
   batch = batch.replace(
-    prompt=jnp.where(padding, -1, batch.prompt),
-    group=jnp.where(padding, -1, batch.group),
+    prompt=none(batch.prompt),
+    group=none(batch.group),
+    parent=none(batch.parent),
     score_temperature=jnp.where(padding, 1.0, batch.score_temperature),
   )
   return Rollout(batch, example.params, example.draws)
-
-
-def rows(batch: TokenBatch, index: slice | np.ndarray) -> TokenBatch:
-  """The rows at an index."""
-  return jax.tree.map(lambda x: x[index], batch)
 
 
 def spoil(batch: TokenBatch, junk: Array) -> TokenBatch:
@@ -96,6 +90,7 @@ def spoil(batch: TokenBatch, junk: Array) -> TokenBatch:
     notes={
       k: token(v) if v.ndim > 1 else row(v) for k, v in batch.notes.items()
     },
+    copied=None if batch.copied is None else row(batch.copied),
   )
 
 
