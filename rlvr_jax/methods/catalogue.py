@@ -29,6 +29,7 @@ from rlvr_jax.methods.entropy_reward import entropy_reward
 from rlvr_jax.methods.entropy_sft import entropy_sft
 from rlvr_jax.methods.epo import epo
 from rlvr_jax.methods.ettrl_ear import ettrl_ear
+from rlvr_jax.methods.ettrl_etmr import ettrl_etmr
 from rlvr_jax.methods.exploration_bonuses import exploration_bonuses
 from rlvr_jax.methods.forking_tokens import forking_tokens
 from rlvr_jax.methods.gae import gae
@@ -329,6 +330,9 @@ CATALOGUE: dict[str, Entry] = {
   ),
   "length_reward": Entry(
     length_reward, "reward", "Light-IF (length reward)", "2508.03178"
+  ),
+  "ettrl_etmr": Entry(
+    ettrl_etmr, "sampling", "ETTRL: trees of responses (ETMR)", "2508.11356"
   ),
   "t1": Entry(t1, "sampling", "T1 (oversampling)", "2501.11651"),
   "malformed_penalty": Entry(

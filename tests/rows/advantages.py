@@ -30,6 +30,9 @@ ROWS = (
   Row("pear", {"missing_tag": "paper", "min_reward": -1.0}),
   Row("ettrl_ear", {}),
   Row("ettrl_ear", {"form": "clip", "bound": 0.3}, {"form": "clip"}),
+  Row("ettrl_etmr", {"forks": 1, "branches": 1}, {"branches": 0}),
+  Row("ettrl_etmr", {"score": "surprisal", "gap": 1}, {"forks": 0}),
+  Row("ettrl_etmr", {"forks": 3, "branches": 1, "prefix": "once"}),
   Row("lare", {"lam": 0.7, "width": 8, "rate": 0.01}),
   Row(
     "lare",
