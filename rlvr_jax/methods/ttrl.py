@@ -2,12 +2,14 @@
 
 import jax.numpy as jnp
 
-from rlvr_jax import reduce
+from rlvr_jax import branching, reduce
 from rlvr_jax.notes import ANSWER
 from rlvr_jax.transform import LossTransform
 
+VOTES = ("leaf", "tree")
 
-def ttrl(train: int | None = None) -> LossTransform:
+
+def ttrl(train: int | None = None, votes: str = "leaf") -> LossTransform:
   """Rewards agreement with the most frequent answer of the group.
 
   R_i = 1 if response i gives the answer that most responses of its prompt
@@ -23,17 +25,21 @@ def ttrl(train: int | None = None) -> LossTransform:
   Neutral: none; groups of one answer get zero advantage
 
   Of equally frequent answers the one seen first wins, and the first rows
-  train, as in the code, so the order of the rows matters.
+  train, as in the code, so the order of the rows matters. Where responses
+  branch, the leaves of a tree are no independent votes.
 
   Args:
     train: rows of a group that are trained, its first ones, >= 1; the others
       vote, then count nowhere. None trains all; 32 of 64.
+    votes: "leaf" gives each response one vote, as ETTRL has it; "tree" gives
+      one to the leaves of a tree together, shared by those with an answer. The
+      same where nothing branches.
 
   Returns:
     A LossTransform named "ttrl".
 
   Raises:
-    ValueError: train below 1.
+    ValueError: train below 1, or unknown votes.
 
   Metrics:
     ttrl/label_accuracy: share of groups whose majority answer is right.
@@ -43,6 +49,9 @@ def ttrl(train: int | None = None) -> LossTransform:
       those without an answer in the denominator; the mean of the new reward.
     ttrl/right_fraction: share of the rows that are right.
     ttrl/solved_fraction: share of the groups with a right row.
+    ttrl/tree_majority_fraction: share of the majority answer where each tree
+      has one vote; only if responses branch. Above it is majority_fraction if
+      trees agree with themselves more than with each other.
     ttrl/trained_reward_accuracy: the same of the trained rows; only if train.
     ttrl/trained_majority_fraction: likewise; only if train.
     ttrl/trained_right_fraction: likewise; only if train.
@@ -60,6 +69,8 @@ def ttrl(train: int | None = None) -> LossTransform:
   """
   if train is not None and train < 1:
     raise ValueError(f"ttrl.train = {train} must be None or >= 1.")
+  if votes not in VOTES:
+    raise ValueError(f"ttrl.votes = {votes!r} must be in {VOTES}.")
 
   def measured(inside, agrees, right, valid):
     """Over the rows that are inside a group, every group alike."""
@@ -77,17 +88,25 @@ def ttrl(train: int | None = None) -> LossTransform:
     group, answer = batch.group, context.stat(ANSWER)
     live, place = group >= 0, jnp.zeros(group.shape)
     same = reduce.subgroup(group, answer)
-    votes = jnp.where(answer < 0, 0, reduce.group_count(same))
+    answered = live & (answer >= 0)
+    of_tree = _shared(batch, answered)
+    voice = of_tree if votes == "tree" else answered.astype(jnp.float32)
+    # Rounded: sums of thirds shall tie as those of halves do.
+    count = jnp.round(reduce.group_sum(voice, same), 4)
     # The first row of the most frequent answer speaks for its group.
-    speaks = live & (reduce.group_rank(-votes, group) == 0)
+    speaks = live & (reduce.group_rank(-count, group) == 0)
     of_speaker = lambda x: reduce.group_sum(jnp.where(speaks, x, 0), group)
-    valid = of_speaker(votes) > 0
+    valid = of_speaker(count) > 0
     agrees = live & valid & (same == of_speaker(same))
     right = reduce.verdict(batch.reward)
     accuracy = reduce.masked_mean(right * valid, speaks)
     metrics = {"ttrl/label_accuracy": accuracy}
     found = measured(group, agrees, right, valid)
     metrics |= {f"ttrl/{k}": v for k, v in found.items()}
+    if batch.parent is not None:
+      trees = jnp.maximum(reduce.group_sum(_shared(batch, live), group), 1)
+      share = reduce.group_sum(of_tree * agrees, group) / trees
+      metrics["ttrl/tree_majority_fraction"] = reduce.masked_mean(share, speaks)
     voted = jnp.where(live, agrees.astype(jnp.float32), batch.reward)
     batch = batch.replace(reward=voted)
     if train is not None:
@@ -101,3 +120,12 @@ def ttrl(train: int | None = None) -> LossTransform:
   return LossTransform(
     "ttrl", prepare=prepare, needs=(ANSWER,), owns=("reward",)
   )
+
+
+def _shared(batch, inside):
+  """f32[B]: one for each tree, in equal parts for the rows that are inside."""
+  if batch.parent is None:
+    return inside.astype(jnp.float32)
+  tree = branching.origin(batch.parent, batch.copied, 1)[:, 0]
+  size = reduce.group_count(jnp.where(inside, tree, -1))
+  return jnp.where(inside, 1 / jnp.maximum(size, 1), 0)
