@@ -302,6 +302,31 @@ def test_learners_and_methods_that_draw_get_the_rows_they_get_without():
   assert p.plan.draws[1][1] * 6 == p.asking.draws[1][1]
 
 
+@pytest.mark.long
+def test_trees_of_several_batches_are_whole(folder):
+  c = config(folder, chain=("ettrl_etmr", "grpo"))
+  c.ettrl_etmr = dict(forks=1, branches=2)
+  run = built(c, of_some)
+  state = start(run)
+  found = drawn(run, state)
+  batch, graded = jax.device_get(found.rows), found.graded
+  assert found.metrics["rollout/batches"] > 1
+  rows = np.flatnonzero(batch.parent >= 0)
+  assert len(rows) == 2 * PROMPTS * RESPONSES
+  for row, parent in zip(rows, batch.parent[rows]):
+    assert batch.group[row] == batch.group[parent] == batch.prompt[row]
+    copied = batch.copied[row]
+    np.testing.assert_array_equal(
+      batch.response[row, :copied], batch.response[parent, :copied]
+    )
+  for number in range(PROMPTS):
+    reward = graded.reward[batch.group == number]
+    assert len(reward) == 3 * RESPONSES and reward.min() < reward.max()
+  got, _ = outcome(run, state)
+  same(got, outcome(run, start(run))[0])
+  assert got[-1] == found.cursor
+
+
 @pytest.mark.parametrize("devices", [1, 2])
 def test_rows_of_all_draws_go_where_the_step_has_their_prompts(devices):
   mesh = make_mesh(devices=jax.devices()[:devices])
@@ -345,12 +370,22 @@ def test_responses_that_do_not_count_make_no_group_mixed():
   assert chosen("correct", reward, known, sound).tolist() == [1]
 
 
-def chosen(metric, reward, known=None, sound=None):
-  """Of four prompts with two responses each."""
+def test_a_branch_decides_with_the_group_that_it_is_in():
+  trees = Plan((Block("main", 4, 2), Block("leaf", 4, 1, "main")))
+  reward = [1, 1, 1, 1, 1, 0, 0, 0]
+  # Of the branches, which come last, only the first differs from its root.
+  found = chosen("correct", reward, plan=trees, others=[0, 1, 1, 0])
+  assert found.tolist() == [0, 2]
+
+
+def chosen(
+  metric, reward, known=None, sound=None, plan=ASKING, others=(1, 0, 1, 0)
+):
+  """Of four prompts with two responses each, and another draw."""
   settings = types.SimpleNamespace(dynamic=Dynamic(metric, 4, 0))
-  programs = types.SimpleNamespace(asking=ASKING, settings=settings)
+  programs = types.SimpleNamespace(asking=plan, settings=settings)
   every = np.ones(12, bool)
   known = every if known is None else known
-  reward = np.float32([*reward, 1, 0, 1, 0])
+  reward = np.float32([*reward, *others])
   graded = tasks.Graded(reward, known, [None] * 12)
   return keeping.mixed(programs, graded, every if sound is None else sound)

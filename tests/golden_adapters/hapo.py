@@ -12,6 +12,7 @@ from golden_adapters.clip_cov import edited
 from golden_adapters.common import assert_close
 from rlvr_jax import stats
 from rlvr_jax.methods.hapo import ENTROPY, ROLLOUT_ENTROPY, hapo
+from rlvr_jax.transform import LossTransform
 from rlvr_jax.types import Clock, Draw, TokenBatch
 
 RTOL = 1e-4  # named by the specification
@@ -77,24 +78,37 @@ def _case(case: common.Case) -> dict[str, object]:
     "grad_log_prob": gradient,
     "clipfrac": metrics["loss/clipped_fraction"],
     "loss_plain": loss(hapo(**given, **off))[0],
-  } | _sampler(hapo(**given), rollout, inputs)
+  } | sampler(
+    hapo(**given), rollout, inputs["sampler_logits"], inputs["sampler_temp"]
+  )
 
 
-def _sampler(method, rollout: TokenBatch, inputs) -> dict[str, object]:
-  """The scale after one rollout, and the temperatures of the next one."""
+def sampler(
+  method: LossTransform,
+  rollout: TokenBatch,
+  logits: np.ndarray,
+  base: np.ndarray,
+) -> dict[str, object]:
+  """The scale after one rollout, and the temperatures of the next one.
+
+  Args:
+    method: `hapo`.
+    rollout: with its entropies.
+    logits: f32[R, V] that the next tokens are sampled from.
+    base: f32[R] temperatures of the draw.
+  """
   chain = rlvr_jax.chain(method)
   clock = Clock(0, 0, jax.random.key(0))
   state = rlvr_jax.prepare(chain)(rollout, chain.init(rollout), clock)[1]
-  rows = len(inputs["sampler_logits"])
-  need = ENTROPY
+  rows = len(logits)
   entropy = stats.from_logits(
-    (need,),
-    {"policy": jnp.asarray(inputs["sampler_logits"])},
+    (ENTROPY,),
+    {"policy": jnp.asarray(logits)},
     jnp.zeros(rows, jnp.int32),
     jnp.ones(rows),
-  )[need.key]
-  given = jnp.asarray(inputs["sampler_temp"])
-  (draw,) = chain.plan((Draw("main", 1, temperature=given),), state)
+  )[ENTROPY.key]
+  main = Draw("main", 1, temperature=jnp.asarray(base, jnp.float32))
+  (draw,) = chain.plan((main,), state)
   scale = state[method.name]
   return {
     "q_pivot": scale.pivot,
