@@ -5,10 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rlvr_jax import stats
+from golden_adapters import common
+from rlvr_jax import objective, stats, transform
+from rlvr_jax.methods.hapo import hapo
+from rlvr_jax.methods.rollout_correction import rollout_correction
 from rlvr_jax.models import DecoderConfig, Transformer
 from rlvr_jax.sampling import parts, sampler
-from rlvr_jax.types import Draw, Need, View
+from rlvr_jax.types import Clock, Draw, Need, View
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -283,6 +286,37 @@ def test_a_temperature_may_depend_on_the_entropy_of_the_token():
   want = of_response(hot, batch)
   np.testing.assert_allclose(batch.sample_logp[sure], want[sure], atol=1e-4)
   np.testing.assert_array_equal(batch.sample_logp[unsure], 0.0)
+
+
+def test_what_hapo_samples_at_its_own_temperatures_can_be_corrected():
+  parts = hapo(tau=0.5), rollout_correction(high=100.0)
+  both, first = transform.chain(*parts), sample()
+  clock = Clock(0, 0, jax.random.key(0))
+  start = both.init(first)
+  state = jax.jit(objective.prepare(both))(first, start, clock)[1]
+  draws = both.plan(MAIN, state)
+  batch = sample(draws)
+  nats, mask = batch.stats[sampler.ENTROPY.key], np.asarray(batch.mask)
+  t = np.asarray(draws[0].temperature_at(nats))
+  assert t[mask].min() < 0.9 and t[mask].max() > 1.1
+  # Both log-probs are recorded, under what was sampled and under the policy.
+  got = batch.sample_logp, batch.old_logp
+  want = [of_response(log_probs(batch, x), batch) for x in (t[..., None], 1.0)]
+  for g, w in zip(got, want):
+    np.testing.assert_allclose(g[mask], w[mask], atol=1e-5)
+  # The correction weighs what HAPO does by the ratio of the two.
+  reward = jnp.arange(len(mask)) % 3.0
+  prepare = jax.jit(lambda b: objective.prepare(both)(b, state, clock)[0])
+  ready = prepare(batch.replace(reward=reward))
+  logp = batch.old_logp + 0.3 * jnp.sin(jnp.arange(mask.size)).reshape(t.shape)
+  given = dict(stats={Need(stats.Entropy()).key: nats})
+  grads = [
+    np.asarray(common.loss_and_grad(method, ready, logp, **given)[1])
+    for method in (both, parts[0])
+  ]
+  weight = np.where(mask, np.exp(want[1] - want[0]), 0)
+  assert np.ptp(weight[mask]) > 0.1 and np.abs(grads[1]).max() > 0
+  np.testing.assert_allclose(grads[0], grads[1] * weight, rtol=1e-4)
 
 
 @pytest.mark.parametrize(("rows", "devices"), [(6, 1), (12, 1), (13, 2)])

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import jax
 import numpy as np
 
 from golden_adapters import common
@@ -45,9 +46,15 @@ def _case(case: common.Case) -> dict[str, object]:
   rollout = common.batch(flat, None, mask, stats={ROLLOUT_ENTROPY.key: nats})
   logits = inputs["step_logits"]
   base = np.full(len(logits), hp["base_temperature"])
-  found = sampler(hapo(**given), rollout, logits, base)
+  found = jax.jit(sampler, static_argnums=0)(
+    hapo(**given), rollout, logits, base
+  )
   # The upper bound is 1 + high (1 + score).
   still = hapo(**given, temperature=False, high=1.0)
-  record = edited(still, rollout, flat, stats={ENTROPY.key: nats})
-  score = np.where(mask > 0, record.clip_high - 2, 0)
+  upper = jax.jit(
+    lambda batch, nats: (
+      edited(still, batch, flat, stats={ENTROPY.key: nats}).clip_high
+    )
+  )(rollout, nats)
+  score = np.where(mask > 0, upper - 2, 0)
   return {name: found[ours] for name, ours in _NAMES.items()} | {"h_hat": score}
