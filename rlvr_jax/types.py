@@ -66,10 +66,9 @@ class TokenBatch:
 
   def _places(self, rows: Array) -> Array:
     """i32[B + 1]: where rows have gone; -1 for none, as is the last entry."""
-    none, count = len(rows), len(self.group)
-    place = jnp.full(count + 1, none, jnp.int32)
-    place = place.at[rows].min(jnp.arange(none, dtype=jnp.int32))
-    return jnp.where(place < none, place, -1)
+    place = jnp.full(self.group.shape, len(rows), jnp.int32)
+    place = place.at[rows].min(jnp.arange(len(rows), dtype=jnp.int32))
+    return jnp.append(jnp.where(place < len(rows), place, -1), -1)
 
 
 @flax.struct.dataclass

@@ -104,25 +104,32 @@ def rollout(p):
   return p.sample(*runs.start(p), *runs.prompts(p))
 
 
-def minibatches(p, batch, seed=0):
-  for index in range(p.settings.updates):
-    clock = Clock(0, index, jax.random.key(seed))
-    yield take(batch, clock, p.settings.updates, by_row(p.mesh))
+@pytest.fixture(scope="module")
+def minibatches(p):
+  """All of a rollout, shuffled by a seed."""
+  updates, where = p.settings.updates, by_row(p.mesh)
+  one = jax.jit(lambda batch, clock: take(batch, clock, updates, where))
+
+  def each(batch, seed):
+    clocks = (Clock(0, n, jax.random.key(seed)) for n in range(updates))
+    return [jax.device_get(one(batch, clock)) for clock in clocks]
+
+  return each
 
 
-def test_a_minibatch_holds_branches_with_their_parents(p, rollout):
-  parts = list(minibatches(p, rollout))
+def test_a_minibatch_holds_branches_with_their_parents(minibatches, rollout):
+  parts = minibatches(rollout, 0)
   for part in parts:
     assert len(check(part)) == len(part.group) / 2
   assert set.union(*map(held, parts)) == held(rollout)
 
 
-def test_branches_that_lose_their_group_stay_with_their_prompt(p, rollout):
+def test_branches_without_a_group_stay_with_their_prompt(minibatches, rollout):
   """As when only the first rows of a prompt train, and the others voted."""
   lost = np.asarray(rollout.source) > 0
   batch = rollout.replace(group=jnp.where(lost, -1, rollout.group))
   for seed in range(3):
-    for part in minibatches(p, batch, seed):
+    for part in minibatches(batch, seed):
       assert len(set(np.asarray(part.prompt))) == 2
 
 
@@ -168,6 +175,7 @@ def test_replayed_rows_have_no_parents_and_the_others_keep_theirs():
   np.testing.assert_array_equal(wide.copied[rows:], 0)
 
 
+@pytest.mark.long
 def test_replay_goes_with_trees():
   chain = transform.chain(*map(make, TREES), make("spear", rows=4))
   example = testing.tiny(chain, prompts=2)
@@ -183,13 +191,14 @@ PLAN = Plan(
 ASKING = PLAN.asking(4)
 
 
-def test_a_plan_knows_groups_and_parents_as_the_sampler_makes_them(p, rollout):
+# Their groups, and the rows that the branches continue.
+GROUPS = [0, 0, 1, 1, 2, 2, 3, 4, *np.repeat([0, 1, 2], 4)]
+ROOTS = np.repeat(np.arange(6), 2)
+
+
+def test_a_plan_knows_the_groups_that_the_sampler_makes(p, rollout):
   np.testing.assert_array_equal(p.plan.row_groups(), rollout.group)
-  np.testing.assert_array_equal(p.plan.row_parents(), rollout.parent)
-  np.testing.assert_array_equal(PLAN.row_groups()[6:8], [3, 4])
-  np.testing.assert_array_equal(
-    PLAN.row_parents()[8:], np.repeat(np.arange(6), 2)
-  )
+  np.testing.assert_array_equal(PLAN.row_groups(), GROUPS)
 
 
 def asked(name):
@@ -197,9 +206,10 @@ def asked(name):
   rows = len(ASKING.row_prompts())
   batch = testing.tiny(prompts=rows, per_prompt=1).batch
   told = 100 * name + jnp.arange(rows)
+  parent = np.append(np.full(12, -1), np.repeat(np.arange(8), 2))
   return batch.replace(
     reward=told.astype(jnp.float32),
-    parent=jnp.asarray(ASKING.row_parents(), jnp.int32),
+    parent=jnp.asarray(parent, jnp.int32),
     copied=told,
   )
 
@@ -213,9 +223,11 @@ def test_merged_trees_are_those_of_the_batches():
   found = merging.finish(
     room, jnp.ones((3, 3), jnp.int32), jnp.ones((3, 3), bool)
   )
-  np.testing.assert_array_equal(found.parent, PLAN.row_parents())
-  np.testing.assert_array_equal(found.group, PLAN.row_groups())
-  for row in np.flatnonzero(found.parent >= 0):
-    batch, place = divmod(int(found.copied[row]), 100)
-    of, root = divmod(int(found.reward[found.parent[row]]), 100)
-    assert of == batch and root == ASKING.row_parents()[place]
+  np.testing.assert_array_equal(found.parent[:8], -1)
+  np.testing.assert_array_equal(found.parent[8:], ROOTS)
+  np.testing.assert_array_equal(found.group, GROUPS)
+  # Of each prompt the rows of the batch that it was asked in, in their order.
+  want = [108, 109, 200, 201, 206, 207]
+  np.testing.assert_array_equal(found.reward[:6], [104, 105, *want[2:]])
+  leaves = [120, 121, 122, 123, 212, 213, 214, 215, 224, 225, 226, 227]
+  np.testing.assert_array_equal(found.copied[8:], leaves)

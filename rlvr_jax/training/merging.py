@@ -91,13 +91,12 @@ class Merging:
       tokens=batch.response, prompt_mask=batch.prompt_mask[:, :0]
     )
     place = lambda x: jnp.asarray(x, jnp.int32)
-    taken = bare.take(rows).replace(
+    # Branches come with their parents. Where there is -1 the last row stands,
+    # which is nobody's parent: a draw comes before its branches.
+    return bare.take(rows).replace(
       prompt=place(self._plan.row_prompts()),
       group=place(self._plan.row_groups()),
     )
-    if batch.parent is None:
-      return taken
-    return taken.replace(parent=place(self._plan.row_parents()))
 
   def _fill(
     self, room: TokenBatch, batch: TokenBatch, rows: Array

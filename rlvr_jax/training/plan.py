@@ -46,16 +46,6 @@ class Plan(NamedTuple):
       list(first.values()), [rows for _, rows in self.draws]
     )
 
-  def row_parents(self) -> np.ndarray:
-    """i64[B]: which row each row branches off; -1 for none."""
-    found = np.full(len(self.row_prompts()), -1)
-    tables = {b.name: rows for b, rows in zip(self.blocks, self.tables())}
-    for b in self.blocks:
-      if b.parent is not None:
-        of, own = tables[b.parent], tables[b.name]
-        found[own] = np.repeat(of, own.shape[1] // of.shape[1], axis=1)
-    return found
-
   def tables(self) -> list[np.ndarray]:
     """i64[prompts, per_prompt] for each draw: the numbers of its rows."""
     counts = [rows for _, rows in self.draws]
