@@ -83,12 +83,20 @@ class Cache(NamedTuple):
       tuple(new if stack is pieces else stack for stack in self.stacks)
     )
 
-  def copied(self, source: "Cache", of: Array, to: Array) -> "Cache":
-    """With the first positions of row `to` those of row `of` of another."""
+  def copied(
+    self, source: "Cache", of: Array, to: Array, where: Array | None = None
+  ) -> "Cache":
+    """With the first positions of row `to` those of row `of` of another.
+
+    As it is if bool[] `where` is given and False.
+    """
 
     def one(own, other):
       row = jax.lax.dynamic_slice_in_dim(other, of, 1, axis=1)
       begin = [0, to, *[0] * (own.ndim - 2)]
+      if where is not None:
+        old = jax.lax.dynamic_slice(own, begin, row.shape)
+        row = jnp.where(where, row, old)
       return jax.lax.dynamic_update_slice(own, row, begin)
 
     def stack(own, other):

@@ -34,17 +34,19 @@ class Refill(NamedTuple):
     return waits
 
   def __call__(self, state: Rows) -> Rows:
-    """Gives rows that have ended what waits, one after the other."""
+    """Gives rows that have ended what waits, one after the other.
+
+    Nothing here is under a condition that hands the cache on: it would be
+    copied as a whole, for every row.
+    """
+    if self.branches:
+      parting = lambda state: state.parting.any()
+      state = jax.lax.while_loop(parting, self._parted, state)
 
     def needed(state):
-      free = ~(state.going | state.parting).all()
-      return state.parting.any() | (free & self.waits(state))
+      return ~state.going.all() & self.waits(state)
 
-    def one(state):
-      if not self.branches:
-        return self._prompt(state, jnp.argmin(state.going))
-      return jax.lax.cond(state.parting.any(), self._parted, self._given, state)
-
+    one = self._given if self.branches else self._prompt
     return jax.lax.while_loop(needed, one, state)
 
   def _parted(self, state: Rows) -> Rows:
@@ -94,26 +96,25 @@ class Refill(NamedTuple):
     row = jnp.where(at_home, jnp.argmax(free & own), jnp.argmax(free))
     here = jnp.where(at_home, state.home == row, True)
     branch = jnp.argmax(jnp.where(here, ends, -1))
-    prompts = state.begun < self.queue.wanted[0]
-    return jax.lax.cond(
-      ~at_home & prompts,
-      lambda state: self._prompt(state, row),
-      lambda state: self._branch(state, row, branch),
-      state,
-    )
+    prompts = ~at_home & (state.begun < self.queue.wanted[0])
+    sample = jnp.where(prompts, self.queue.order[state.begun], branch)
+    state = state._replace(begun=state.begun + prompts)
+    return self._parts(state, row, sample, prompts)
 
-  def _prompt(self, state: Rows, row: Array) -> Rows:
-    """A row begins with the next prompt of the queue."""
+  def _prompt(self, state: Rows) -> Rows:
+    """A free row begins with the next prompt of the queue."""
+    row = jnp.argmin(state.going)
     sample = self.queue.order[state.begun]
     prompt = self.queue.samples.prompt[sample]
     cache = state.cache.copied(self.prompts.cache, prompt, row)
     state = state._replace(cache=cache, begun=state.begun + 1)
     return self._begun(state, row, sample, self.prompts.last[prompt])
 
-  def _branch(self, state: Rows, row: Array, sample: Array) -> Rows:
-    """A row begins where a branch parts."""
-    home, parent = state.home[sample], self.queue.samples.parent[sample]
+  def _parts(self, state: Rows, row: Array, sample: Array, anew: Array) -> Rows:
+    """A row begins where a branch parts, or `anew` after the prompt."""
+    prompt = self.queue.samples.prompt[sample]
     copied, old = state.record.copied[sample], state.record
+    parent = self.queue.samples.parent[sample]  # itself, of what is no branch
     kept = jnp.arange(old.tokens.shape[1]) < copied
 
     def put(x):
@@ -126,14 +127,15 @@ class Refill(NamedTuple):
       sample_logp=put(old.sample_logp),
       stats=jax.tree.map(put, old.stats),
     )
+    home = jnp.where(anew, row, state.home[sample])
+    cache = state.cache.copied(state.cache, home, row)
     state = state._replace(
-      cache=state.cache.copied(state.cache, home, row),
+      cache=cache.copied(self.prompts.cache, prompt, row, anew),
       home=state.home.at[sample].set(-1),
       record=record,
     )
-    last = self.prompts.last[self.queue.samples.prompt[sample]]
     newest = old.tokens[parent, jnp.maximum(copied - 1, 0)]
-    token = jnp.where(copied > 0, newest, last)
+    token = jnp.where(copied > 0, newest, self.prompts.last[prompt])
     return self._begun(state, row, sample, token)
 
   def _begun(

@@ -163,9 +163,10 @@ def sampled(forks, branches):
     length=LENGTH, ends=sampler.Ends((), 0), block=44,
   )  # fmt: skip
   prompts = jnp.ones((PROMPTS, 4), jnp.int32)
-  params = model.init(jax.random.key(0))
-  batch = jax.jit(run)(params, prompts, prompts > 0, key=jax.random.key(1))
-  return jax.device_get(batch), measures.trees(batch)
+  given = model.init(jax.random.key(0)), prompts, prompts > 0
+  program = jax.jit(run).lower(*given, key=jax.random.key(1)).compile()
+  batch = program(*given, key=jax.random.key(1))
+  return jax.device_get(batch), measures.trees(batch), program.as_text()
 
 
 def published(forks, branches):
@@ -174,7 +175,7 @@ def published(forks, branches):
 
 
 def test_trees_sample_the_published_share_of_as_many_whole_responses():
-  batch, found = sampled(2, 2)
+  batch, found, _ = sampled(2, 2)
   whole = PROMPTS * ROOTS * 5 * LENGTH
   assert found["rollout/sampled_tokens"] + found["rollout/copied_tokens"] == (
     whole
@@ -191,12 +192,25 @@ def test_trees_sample_the_published_share_of_as_many_whole_responses():
 
 
 def test_what_is_counted_is_what_the_rows_hold():
-  batch, found = sampled(2, 2)
+  batch, found, _ = sampled(2, 2)
   np.testing.assert_array_equal(batch.mask.sum(axis=1), LENGTH)
   # By origin: every token that a row sampled itself, once.
   own = np.arange(LENGTH) >= batch.copied[:, None]
   assert found["rollout/sampled_tokens"] == own.sum()
   assert measures.tokens(batch) == own.sum()
+
+
+def test_no_row_that_gets_a_branch_copies_the_cache_of_all():
+  batch, _, program = sampled(2, 2)
+  rows = len(batch.group)
+  # Layers, blocks, rows, heads; then keys and values.
+  shapes = [f"f32[1,1,{rows},1,{x}]" for x in ("8,44", "44,8")]
+  lines = [line for line in program.splitlines() if " = " in line]
+  made = [line.partition(" = ")[2] for line in lines]
+  for shape in shapes:
+    assert any(x.startswith(shape) for x in made)
+    copies = [x for x in made if x.startswith(shape) and " copy(" in x]
+    assert not copies, copies
 
 
 def test_with_leaves_as_long_as_their_roots_the_share_is_that_of_the_paper():
