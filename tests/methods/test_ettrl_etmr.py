@@ -100,15 +100,17 @@ def test_all_leaves_of_a_prompt_vote_and_are_compared_together():
 PARENT, COPIED = [-1, 0, 0, -1, 3, 3, 3], [0, 2, 2, 0, 1, 1, 0]
 
 
-def voted(answers, votes="tree"):
-  rows = len(PARENT)
+def voted(answers, votes="tree", parent=PARENT, copied=COPIED):
+  rows = len(answers)
   batch = common.batch(
     np.zeros((rows, 1)),
     None,
     np.ones((rows, 1)),
     reward=np.zeros(rows),
     notes={ANSWER.key: np.array(answers)},
-  ).replace(parent=jnp.array(PARENT), copied=jnp.array(COPIED))
+  ).replace(
+    parent=jnp.array(parent, jnp.int32), copied=jnp.array(copied, jnp.int32)
+  )
   return jax.jit(lambda b: common.prepared(ttrl(votes=votes), b))(batch)
 
 
@@ -123,6 +125,17 @@ def test_a_tree_may_have_one_vote_and_a_branch_after_nothing_its_own():
   share = found.metrics["ttrl/tree_majority_fraction"]
   np.testing.assert_allclose(share, (2 / 3 + 1) / 3, rtol=1e-6)
   np.testing.assert_allclose(found.metrics["ttrl/majority_fraction"], 3 / 7)
+
+
+def test_a_tree_of_many_leaves_ties_with_a_single_response():
+  # Twelve times a twelfth are a little less than 1 in float32.
+  rows = np.arange(13)
+  found = voted(
+    [7] * 12 + [3],
+    parent=np.where((rows > 0) & (rows < 12), 0, -1),
+    copied=(rows > 0) & (rows < 12),
+  )
+  np.testing.assert_array_equal(found.reward, rows < 12)
 
 
 def test_leaves_without_an_answer_leave_the_vote_of_their_tree_to_the_others():
@@ -204,7 +217,7 @@ def test_no_row_that_gets_a_branch_copies_the_cache_of_all():
   batch, _, program = sampled(2, 2)
   rows = len(batch.group)
   # Layers, blocks, rows, heads; then keys and values.
-  shapes = [f"f32[1,1,{rows},1,{x}]" for x in ("8,44", "44,8")]
+  shapes = [f"f32[1,2,{rows},1,{x}]" for x in ("8,44", "44,8")]
   lines = [line for line in program.splitlines() if " = " in line]
   made = [line.partition(" = ")[2] for line in lines]
   for shape in shapes:
