@@ -11,11 +11,11 @@ Published: 12 responses with 2 forks of 2 branches, so 60 leaves to each of 8
            prompts, an update for each prompt, temperature 1, learning rate
            5e-7. Left out: its cosine decay after 3 % of warm-up (the decay here
            is linear, and off), and the KL term.
-Expect:    as ttrl, whose votes it multiplies. Measured were the first 15 steps:
-           the entropy falls from 0.95 to 0.54 nats and ttrl/label_accuracy from
-           0.84 to 0.25. Answers of 4 to 7 tokens have little to share, and half
-           of the branches part at the first token: 86 to 91 % of the leaves'
-           tokens are sampled, not 60 %.
+Expect:    as ttrl: in 25 steps the entropy falls from 0.95 to 0.11 nats, and to
+           0.02 in the end, ttrl/label_accuracy from 0.84 to 0.06 and pass@1
+           from 0.69 to 0.03. Answers of 4 to 7 tokens have little to share, and
+           half of the branches part at the first token: 86 to 91 % of the
+           leaves' tokens are sampled at first, 65 to 81 % later.
 """
 
 from ml_collections import ConfigDict

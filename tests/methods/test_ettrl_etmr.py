@@ -213,17 +213,17 @@ def test_what_is_counted_is_what_the_rows_hold():
   assert measures.tokens(batch) == own.sum()
 
 
-def test_no_row_that_gets_a_branch_copies_the_cache_of_all():
+def test_the_cache_goes_through_no_condition():
+  """What a condition hands on is copied: the cache of all rows, for each."""
   batch, _, program = sampled(2, 2)
   rows = len(batch.group)
-  # Layers, blocks, rows, heads; then keys and values.
-  shapes = [f"f32[1,2,{rows},1,{x}]" for x in ("8,44", "44,8")]
-  lines = [line for line in program.splitlines() if " = " in line]
-  made = [line.partition(" = ")[2] for line in lines]
-  for shape in shapes:
-    assert any(x.startswith(shape) for x in made)
-    copies = [x for x in made if x.startswith(shape) and " copy(" in x]
-    assert not copies, copies
+  # Of keys and of values: layers, rows, heads, then head size and positions.
+  cache = [f"f32[1,{rows},1,8,44]", f"f32[1,{rows},1,44,8]"]
+  lines = program.splitlines()
+  for shape in cache:
+    holding = [line for line in lines if shape in line]
+    assert any(" while(" in line for line in holding)
+    assert not any(" conditional(" in line for line in holding)
 
 
 def test_with_leaves_as_long_as_their_roots_the_share_is_that_of_the_paper():
