@@ -219,6 +219,13 @@ class Need:
 Temperature = Array | float | Callable[[Array], Array]
 
 
+class TokenText(NamedTuple):
+  """What the text of single tokens tells, where nobody can read it."""
+
+  length: Array  # i32[...] characters without blanks around; 0 of special ones
+  ends_line: Array  # bool[...] whether there is a line break in it
+
+
 class Parent(NamedTuple):
   """A response that has ended, for who decides where to branch off it."""
 
@@ -226,6 +233,24 @@ class Parent(NamedTuple):
   mask: Array  # bool[T] up to its end, that included
   stats: dict[str, Array]  # f32[T] what the sampler recorded, by Need.key
   key: Array  # of these dice alone
+  prompt: Array  # i32[] tokens of its prompt
+  vocabulary: int  # V
+  told: TokenText | None = None  # [T]
+
+  @property
+  def text(self) -> TokenText:
+    """[T]: of its tokens.
+
+    Raises:
+      ValueError: the rollout was told nothing about them.
+    """
+    if self.told is None:
+      raise ValueError(
+        "a draw branches where the text of a response says so, but this "
+        "rollout knows tokens only; give `rollout` text = "
+        "tasks.token_text(tokenizer, vocabulary)."
+      )
+    return self.told
 
 
 class Draw(NamedTuple):

@@ -16,7 +16,7 @@ from rlvr_jax.models.transformer import Read
 from rlvr_jax.sampling.queue import Queue
 from rlvr_jax.sampling.shares import Share
 from rlvr_jax.sampling.state import Rows
-from rlvr_jax.types import Array, Parent
+from rlvr_jax.types import Array, Parent, TokenText
 
 
 class Refill(NamedTuple):
@@ -25,6 +25,8 @@ class Refill(NamedTuple):
   prompts: Read
   queue: Queue
   branches: tuple[Share, ...]  # the draws that branch
+  vocabulary: int  # V
+  text: TokenText | None  # [V]
 
   def waits(self, state: Rows) -> Array:
     """bool[]: whether there is a sample that has not begun."""
@@ -75,11 +77,15 @@ class Refill(NamedTuple):
   def _cuts(self, share: Share, state: Rows, sample: Array) -> Array:
     """i32[n]: how many tokens of the sample its branches keep."""
     record = state.record
+    tokens, samples = record.tokens[sample], self.queue.samples
     parent = Parent(
-      record.tokens[sample],
-      jnp.arange(record.tokens.shape[1]) < record.count[sample],
+      tokens,
+      jnp.arange(len(tokens)) < record.count[sample],
       {name: x[sample] for name, x in record.stats.items()},
-      rng.named(self.queue.samples.key[sample], share.draw.name),
+      rng.named(samples.key[sample], share.draw.name),
+      self.prompts.length[samples.prompt[sample]],
+      self.vocabulary,
+      jax.tree.map(lambda x: x[tokens], self.text),
     )
     cuts = share.draw.cut(parent, share.branches)
     # The end of a parent is sampled again, or nothing would be.

@@ -20,7 +20,7 @@ from rlvr_jax.sampling.queue import Queue, Samples
 from rlvr_jax.sampling.refill import Refill
 from rlvr_jax.sampling.shares import Share
 from rlvr_jax.sampling.state import Ends, Record, Rows
-from rlvr_jax.types import Array, Need
+from rlvr_jax.types import Array, Need, TokenText
 
 # Rows and tokens of a response below which it is not worth the time to compile
 # a loop for fewer rows.
@@ -48,7 +48,12 @@ class Sampler(NamedTuple):
   axes: tuple[str, ...] = ()  # of the mesh, over which rows are split
 
   def run(
-    self, weights: Decoding, prompts: Read, queue: Queue, rows: int
+    self,
+    weights: Decoding,
+    prompts: Read,
+    queue: Queue,
+    text: TokenText | None,
+    rows: int,
   ) -> Record:
     """Works off a queue.
 
@@ -56,10 +61,12 @@ class Sampler(NamedTuple):
       weights: of `Transformer.decoding`.
       prompts: that the samples answer.
       queue: of one device.
+      text: of all tokens, [V]; None if nobody told.
       rows: R.
     """
     state = self.start(prompts, queue, rows)
-    refill = Refill(prompts, queue, self._branches)
+    vocabulary = self.model.config.vocabulary
+    refill = Refill(prompts, queue, self._branches, vocabulary, text)
     sizes = self._sizes(rows)
     for size, fewer in zip(sizes, [*sizes[1:], 0]):
 

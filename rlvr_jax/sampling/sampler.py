@@ -25,7 +25,7 @@ from rlvr_jax.sampling import rows as rows_lib
 from rlvr_jax.sampling.queue import Numbers, Queue
 from rlvr_jax.sampling.rows import Sampler
 from rlvr_jax.sampling.state import Ends, Record
-from rlvr_jax.types import Array, Draw, Need, PyTree, TokenBatch
+from rlvr_jax.types import Array, Draw, Need, PyTree, TokenBatch, TokenText
 
 # What the sampler records whether it is asked to or not.
 ENTROPY = Need(stats.Entropy(), when="rollout")
@@ -59,6 +59,7 @@ def rollout(
   numbers: Numbers | None = None,
   limits: Array | None = None,
   rows: int = 0,
+  text: TokenText | None = None,
 ) -> TokenBatch:
   """Samples every draw of a step. Pure; jit it with the counts static.
 
@@ -81,6 +82,8 @@ def rollout(
     rows: that decode at a time, 0 for as many as there are samples; on each
       device they are rounded up to a multiple of 8. A row that ends gets the
       next sample. Changes no token.
+    text: [V] of all tokens, for draws that branch where it says so; see
+      `tasks.token_text`.
 
   Returns:
     A TokenBatch with the samples of all draws one after the other, each in
@@ -104,7 +107,7 @@ def rollout(
   own_shares = tuple(shares.of_draws(draws, len(prompts), devices))
   sampler = Sampler(model, own_shares, length, ends, recorded(needs), block)
   run = _on_devices(sampler, mesh, own)
-  record = run(model.decoding(params), read, waiting)
+  record = run(model.decoding(params), read, waiting, text)
   split = lambda x: queue.by_draw(x, draws, len(prompts), to)
   return _assembled(jax.tree.map(split, record), prompts, prompt_mask, draws)
 
@@ -128,7 +131,7 @@ def _read(model, params, prompts, prompt_mask, block, pieces) -> Read:
 
 def _on_devices(
   sampler: Sampler, mesh: Mesh | None, rows: int
-) -> Callable[[Decoding, Read, Queue], Record]:
+) -> Callable[[Decoding, Read, Queue, TokenText | None], Record]:
   """`Sampler.run`, on every device that holds rows with a queue of its own."""
   if mesh is None or mesh_lib.row_parts(mesh) == 1:
     return functools.partial(sampler.run, rows=rows)
@@ -138,7 +141,7 @@ def _on_devices(
     functools.partial(own.run, rows=rows),
     mesh=mesh,
     axis_names=set(axes),
-    in_specs=(P(), Read(P(axes), P(axes), P(None, axes)), P(axes)),
+    in_specs=(P(), Read(P(axes), P(axes), P(None, axes)), P(axes), P()),
     out_specs=P(axes),
     check_vma=False,
   )

@@ -29,6 +29,7 @@ from rlvr_jax.tasks.order import Part, mixed_at, prompts_at
 from rlvr_jax.tasks.rendered import rendered
 from rlvr_jax.tasks.style import Style
 from rlvr_jax.tasks.styles import style_of
+from rlvr_jax.tasks.token_text import token_text
 from rlvr_jax.tasks.tokenizer import CharTokenizer, Tokenizer
 
 __all__ = [
@@ -62,6 +63,7 @@ __all__ = [
   "style_of",
   "sum_task",
   "to_measure_on",
+  "token_text",
   "ungraded",
   "unlabelled",
 ]

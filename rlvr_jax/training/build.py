@@ -22,7 +22,7 @@ from rlvr_jax.training.evaluate import Evaluator
 from rlvr_jax.training.programs import Programs
 from rlvr_jax.training.relations import asked_at_a_time
 from rlvr_jax.training.settings import Dynamic, Settings
-from rlvr_jax.types import Draw
+from rlvr_jax.types import Draw, TokenText
 
 
 class Run(NamedTuple):
@@ -35,6 +35,7 @@ class Run(NamedTuple):
   evaluator: Evaluator
   mesh: jax.sharding.Mesh
   key: jax.Array
+  text: TokenText | None  # as `Programs.text` has it
 
 
 class AnyRun(Protocol):
@@ -147,7 +148,10 @@ def build(config: ConfigDict) -> Run:
   )
   evaluator = _evaluator(config, task, programs)
   key = jax.random.key(config.seed)
-  return Run(config, task, whole, programs, evaluator, mesh, key)
+  text = programs.text and tasks.token_text(
+    task.tokenizer, programs.model.config.vocabulary
+  )
+  return Run(config, task, whole, programs, evaluator, mesh, key, text)
 
 
 def assemble(

@@ -47,7 +47,7 @@ class Bench:
   def _prepared(self) -> TokenBatch:
     run, ref = self.run, self.ref
     problems, prompts = encoded(run, 0)
-    batch = run.programs.sample(self.state, ref, *prompts)
+    batch = run.programs.sample(self.state, ref, *prompts, text=run.text)
     asked = [problems[i] for i in run.programs.plan.row_prompts()]
     dice = np.random.default_rng(0)
     reward = dice.integers(0, 2, len(asked)).astype(np.float32)

@@ -121,7 +121,8 @@ class Drawing:
     preemption.look()
     run, programs = self._run, self._run.programs
     problems, prompts = host.encoded(run, cursor)
-    rows = programs.sample(self._state, self._ref, *prompts, *first)
+    told = self._state, self._ref, *prompts, *first
+    rows = programs.sample(*told, text=run.text)
     if self._compare and not any(first):
       self._compare(self._state, self._ref, rows)
     texts = host.decode(run.task, rows)

@@ -20,7 +20,7 @@ from rlvr_jax.training.state import Learned, TrainState, layout
 from rlvr_jax.training.update import Update
 from rlvr_jax.training.weights import Weights
 from rlvr_jax.transform import LossTransform
-from rlvr_jax.types import Array, Clock, Need, PyTree, TokenBatch
+from rlvr_jax.types import Array, Clock, Need, PyTree, TokenBatch, TokenText
 
 # Stat of a rescored batch: what the sampler itself said, f32[B, T] nats.
 SAMPLED = "sampled"
@@ -38,7 +38,8 @@ class Programs:
 
   Attributes:
     sample: (state, ref, prompts, prompt_mask) -> batch; with the number that
-      the first prompt has in the step behind them, if that is not 0.
+      the first prompt has in the step behind them, if that is not 0, and with
+      `text` as the property has it.
     rescored: (state, ref, batch) -> f32[B, T], log-probs by a full pass, nats.
     weights: which parameters are trained and which are `ref`.
   """
@@ -133,7 +134,7 @@ class Programs:
       Their names and traces, in the order of a step.
     """
     first = () if self.settings.dynamic is None else (0,)
-    sample = self.sample.trace(state, ref, *prompts, *first)
+    sample = self.sample.trace(state, ref, *prompts, *first, text=self.text)
     yield "rollout", sample
     batch = sample.out_info
     if self.settings.compare_every:
@@ -166,6 +167,16 @@ class Programs:
     return self.plan if dynamic is None else self.plan.asking(dynamic.prompts)
 
   @functools.cached_property
+  def text(self) -> TokenText | None:
+    """Shapes of what `sample` is told of all tokens; None without branches."""
+    if not any(block.parent for block in self.plan.blocks):
+      return None
+    of = lambda kind: jax.ShapeDtypeStruct(
+      (self.model.config.vocabulary,), kind
+    )
+    return TokenText(of(jnp.int32), of(jnp.bool))
+
+  @functools.cached_property
   def merging(self) -> Merging | None:
     """What makes one rollout of several batches; None if one is enough."""
     if self.settings.dynamic is None:
@@ -187,7 +198,8 @@ class Programs:
     params = jax.eval_shape(self.model.init, jax.random.key(0))
     ref = self.weights.frozen(params)
     state = jax.eval_shape(self.init_state, jax.random.key(0), None)
-    batch = jax.eval_shape(self._sample, state, ref, *self.prompts())
+    asked = dict(text=self.text)
+    batch = jax.eval_shape(self._sample, state, ref, *self.prompts(), **asked)
     if self.merging is not None:
       batch = self.merging.shapes(batch)
     sampled = batch.mask.shape[0]
@@ -282,7 +294,7 @@ class Programs:
       self.plan.draws,
     )
 
-  def _rollout(self, params, prompts, prompt_mask, draws, key, first=0):
+  def _rollout(self, params, prompts, prompt_mask, draws, key, first, text):
     s = self.settings
     places = first + jnp.arange(len(prompts))
     numbers = sampler.Numbers(places, jnp.zeros_like(places))
@@ -296,23 +308,26 @@ class Programs:
       model=self.model,
       rows=s.rows,
       numbers=numbers,
+      text=text,
       **how,
     )
 
-  def _sample(self, state, ref, prompts, prompt_mask, first=0) -> TokenBatch:
+  def _sample(
+    self, state, ref, prompts, prompt_mask, first=0, text=None
+  ) -> TokenBatch:
     """Samples all draws and scores what the methods want of them."""
     draws = self.method.plan((self.settings.main,), state.method)
     if self.settings.dynamic is not None:
       # Any prompt may come to be among the first ones that are kept.
       draws = tuple(draw._replace(prompt_fraction=1.0) for draw in draws)
-    return self._drawn(state, ref, prompts, prompt_mask, draws, first)
+    return self._drawn(state, ref, prompts, prompt_mask, draws, first, text)
 
   def _drawn(
-    self, state, ref, prompts, prompt_mask, draws, first=0
+    self, state, ref, prompts, prompt_mask, draws, first=0, text=None
   ) -> TokenBatch:
     key = rng.key(_key(state), rng.Purpose.SAMPLE, state.step)
     policy = self.weights.whole(state.params, ref)
-    batch = self._rollout(policy, prompts, prompt_mask, draws, key, first)
+    batch = self._rollout(policy, prompts, prompt_mask, draws, key, first, text)
     return self._score(batch, state, ref)
 
   def _score(self, batch, state, ref) -> TokenBatch:

@@ -28,23 +28,21 @@ def limited(fn: Callable[..., PyTree], limit: int) -> Callable[..., PyTree]:
   names, seen = tuple(inspect.signature(fn).parameters), []
 
   @functools.wraps(fn)
-  def counted(*args: PyTree) -> PyTree:
-    new = _shapes(names, args)
+  def counted(*args: PyTree, **named: PyTree) -> PyTree:
+    new = _shapes(dict(zip(names, args)) | named)
     if len(seen) == limit:
       raise Retraced(_told(fn.__name__.strip("_"), seen[-1], new))
     seen.append(new)
-    return fn(*args)
+    return fn(*args, **named)
 
   return counted
 
 
-def _shapes(
-  names: tuple[str, ...], args: tuple[PyTree, ...]
-) -> dict[str, tuple[str, str]]:
+def _shapes(args: dict[str, PyTree]) -> dict[str, tuple[str, str]]:
   """(shape and type, place) of every array by its path, such as state.step."""
   return {
     name + jax.tree_util.keystr(path): _shape(x)
-    for name, tree in zip(names, args)
+    for name, tree in args.items()
     for path, x in jax.tree_util.tree_leaves_with_path(tree)
   }
 
