@@ -16,7 +16,8 @@ from typing import Literal, get_args
 import jax
 import jax.numpy as jnp
 
-Array = jax.Array
+from rlvr_jax.types import Array, TokenBatch
+
 Mode = Literal["paper_fixed", "code"]
 
 
@@ -158,6 +159,20 @@ def root_budget(
   """
   share = jax.nn.sigmoid(slope * (root_entropy - tool_entropy))
   return jnp.clip(jnp.floor(total * share).astype(jnp.int32) + 1, 1, total)
+
+
+def lineage(batch: TokenBatch) -> tuple[Array, Array]:
+  """Which rows of a rollout continue others, whether it has any or not.
+
+  Args:
+    batch: the whole rollout, for rows are numbered.
+
+  Returns:
+    (parent, copied), i32[B] as `origin` takes them.
+  """
+  if batch.parent is None:
+    return jnp.full_like(batch.group, -1), jnp.zeros_like(batch.group)
+  return batch.parent, batch.copied
 
 
 def origin(parent: Array, copied: Array, length: int) -> Array:

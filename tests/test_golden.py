@@ -15,7 +15,6 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 NOT_YET = frozenset(
   {
     "ares",
-    "cure",
     "entropy_block_pruning",
     "entropy_guided_attention",
     "entropy_production",

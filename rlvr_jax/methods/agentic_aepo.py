@@ -1,13 +1,15 @@
-"""Agentic AEPO: gradient past the upper clip bound, advantages by entropy."""
+"""Agentic AEPO: forks, gradient past the clip bound, advantages by entropy."""
 
+import functools
 import math
+from typing import get_args
 
 import jax
 import jax.numpy as jnp
 
-from rlvr_jax import objective, reduce
+from rlvr_jax import branching, forking, objective, reduce
 from rlvr_jax.stats import Entropy
-from rlvr_jax.transform import LossTransform
+from rlvr_jax.transform import LossTransform, keep, keep_plan
 from rlvr_jax.types import Need
 
 ENTROPY = Need(Entropy())
@@ -22,6 +24,13 @@ def agentic_aepo(
   coef: float = 0.2,
   limit: float | None = None,
   scope_rows: int | None = None,
+  initial_rollouts: int | None = None,
+  dynamic: bool = True,
+  threshold: float = 0.5,
+  weight: float = 0.2,
+  penalty: float = 0.05,
+  slope: float = 0.5,
+  mode: str = "paper_fixed",
 ) -> LossTransform:
   """Keeps the gradient of tokens that rose far; weighs tokens by entropy.
 
@@ -34,17 +43,25 @@ def agentic_aepo(
   (ddof 1), held constant; 0 where all H are equal. A token with z < -1 / coef
   changes the sign of its advantage.
 
-  Edits:   objective.advantages (×, if advantages);
+  With initial_rollouts = N the k responses to a prompt, rollout.per_prompt, are
+  N roots with k / N - 1 branches each, as those of "arpo"; one may fork off
+  where a line ends, in the first of these rounds with the chance
+    1 - threshold + weight (H - H_1), cut to [0, 1]
+  and with less by `branching.forks_in_turn` for each round before it, one after
+  the other, in which the root forked. If dynamic, `branching.root_budget` says
+  how many rows of a root, itself included, are begun anew.
+
+  Edits:   draws (if initial_rollouts the main one has N responses, another the
+           others); objective.advantages (×, if advantages);
            objective.clip_low (own, if clipping), objective.clip_high (own, if
            clipping), objective.surrogate (own, if clipping)
-  Needs:   nothing; entropy of the policy at update if advantages
+  Needs:   nothing; entropy of the policy at update if advantages, at rollout if
+           initial_rollouts
   State:   none
   Scope:   minibatch; blocks of scope_rows rows if given
   Neutral: clipping = advantages = False
 
-  With scope_rows the order of the rows matters. The third part of the paper,
-  how many responses are begun and where they fork, belongs to sampling: see
-  `rlvr_jax.branching`.
+  With scope_rows the order of the rows matters.
 
   Args:
     clipping: whether it sets the surrogate and its bounds; low, high and dual
@@ -59,12 +76,23 @@ def agentic_aepo(
       advantage changes its sign if coef * limit < 1.
     scope_rows: rows over which H is averaged, >= 1; None for the whole
       minibatch. The code takes its micro-batch.
+    initial_rollouts: N, >= 1; divides k and is smaller; None samples k
+      responses that do not fork; 6 of 12.
+    dynamic: whether forks leave a part of the budget to new responses; else
+      only what finds no line to fork off is new.
+    threshold: chance not to fork without a rise, in (0, 1]; 0.5.
+    weight: chance per rise, >= 0, finite; 0.2.
+    penalty: what each round takes, >= 0, finite; 0.05.
+    slope: how far the entropy of the first line, less the mean of all, moves
+      the budget, >= 0, finite; 0.5.
+    mode: of the entropy H of a line, see "arpo".
 
   Returns:
     A LossTransform named "agentic_aepo".
 
   Raises:
-    ValueError: a number out of range.
+    ValueError: a number out of range, or an unknown mode; N against k when it
+      plans.
 
   Metrics:
     agentic_aepo/kept_fraction: share of the counted tokens past the upper
@@ -73,6 +101,10 @@ def agentic_aepo(
       stops; if clipping and dual.
     agentic_aepo/flipped_fraction: share of the counted tokens whose advantage
       changes its sign; if advantages.
+    agentic_aepo/branched_fraction: share of the branches that are forks, not
+      new responses; if initial_rollouts.
+    agentic_aepo/branch_entropy: what the mode looks at, nats, at the first
+      tokens that forks sample; if initial_rollouts.
 
   Source:
     Agentic Entropy-Balanced Policy Optimization, arXiv 2510.14545. Code:
@@ -81,10 +113,19 @@ def agentic_aepo(
     not of a micro-batch (scope_rows = k restores that); where all H are equal
     z is 0, not what rounding leaves. Readers of that code report that its
     scripts never compute the entropy, so that the weighing does nothing there.
+    Rounds and budget are a root's, there a prompt's: so a root decides when it
+    ends and no row waits for another. It measures its own entropies, where the
+    code samples another response for that. Segments are lines, as in "arpo".
   """
   if not 0 <= low <= 1:
     raise ValueError(f"agentic_aepo.low = {low} must lie in [0, 1].")
-  for name, value in (("high", high), ("coef", coef)):
+  for name, value in (
+    ("high", high),
+    ("coef", coef),
+    ("weight", weight),
+    ("penalty", penalty),
+    ("slope", slope),
+  ):
     if not 0 <= value < math.inf:
       raise ValueError(
         f"agentic_aepo.{name} = {value} must be >= 0 and finite."
@@ -97,7 +138,40 @@ def agentic_aepo(
     raise ValueError(f"agentic_aepo.dual = {dual} must be > 1, or None.")
   if limit is not None and not limit > 0:
     raise ValueError(f"agentic_aepo.limit = {limit} must be > 0, or None.")
+  if initial_rollouts is not None and initial_rollouts < 1:
+    raise ValueError(
+      f"agentic_aepo.initial_rollouts = {initial_rollouts} must be None or "
+      ">= 1."
+    )
+  if not 0 < threshold <= 1:
+    raise ValueError(
+      f"agentic_aepo.threshold = {threshold} must lie in (0, 1]."
+    )
+  if mode not in get_args(branching.Mode):
+    raise ValueError(
+      f"agentic_aepo.mode = {mode!r} must be in {get_args(branching.Mode)}."
+    )
   clipped = objective.clipped(dual)
+  need = forking.NEEDS[mode]
+  decides = functools.partial(
+    branching.forks_in_turn, threshold=threshold, weight=weight, penalty=penalty
+  )
+
+  def cut(parent, n):
+    of, most = forking.segments(parent, mode), n
+    if dynamic:
+      anew = branching.root_budget(n + 1, of.entropy[0], of.mean, slope)
+      most = n + 1 - anew
+    dice = jax.random.uniform(parent.key, (len(of.begins), 1))
+    forks = forking.in_turn(decides, dice, of.rise(), of.forks)
+    return forking.places(forks, n, most)
+
+  def plan(draws, state):
+    return forking.planned(draws, "agentic_aepo", initial_rollouts, cut)
+
+  def prepare(batch, state, context):
+    found = forking.metrics(context, "agentic_aepo", need)
+    return batch.replace(metrics=batch.metrics | found), state
 
   def surrogate(record, context):
     ratio = objective.ratio(record)
@@ -147,9 +221,13 @@ def agentic_aepo(
     record = weighed(record, context) if advantages else record
     return bounded(record) if clipping else record, state
 
+  forks = initial_rollouts is not None
+  needed = {ENTROPY: advantages, need: forks}
   return LossTransform(
     "agentic_aepo",
     apply=apply,
-    needs=(ENTROPY,) if advantages else (),
+    prepare=prepare if forks else keep,
+    plan=plan if forks else keep_plan,
+    needs=tuple(need for need, wanted in needed.items() if wanted),
     owns=("clip_low", "clip_high", "surrogate") if clipping else (),
   )

@@ -8,12 +8,14 @@ from rlvr_jax.methods.aent import aent
 from rlvr_jax.methods.aepo import aepo
 from rlvr_jax.methods.aer import aer
 from rlvr_jax.methods.agentic_aepo import agentic_aepo
+from rlvr_jax.methods.arpo import arpo
 from rlvr_jax.methods.bapo import bapo
 from rlvr_jax.methods.canon import canon
 from rlvr_jax.methods.cdpo import cdpo
 from rlvr_jax.methods.cispo import cispo
 from rlvr_jax.methods.clip_cov import clip_cov
 from rlvr_jax.methods.copo import copo
+from rlvr_jax.methods.cure import cure
 from rlvr_jax.methods.dcpo import dcpo
 from rlvr_jax.methods.disco import disco
 from rlvr_jax.methods.dr_bot import dr_bot
@@ -354,5 +356,9 @@ CATALOGUE: dict[str, Entry] = {
     "clip",
     "Agentic Entropy-Balanced Policy Optimization",
     "2510.14545",
+  ),
+  "cure": Entry(cure, "sampling", "CURE: critical tokens", "2508.11016"),
+  "arpo": Entry(
+    arpo, "sampling", "Agentic Reinforced Policy Optimization", "2507.19849"
   ),
 }
