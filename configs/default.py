@@ -176,8 +176,9 @@ def get_config(arg: str | None = None) -> ConfigDict:
   c.checkpoint = dict(
     every=20,  # steps
     keep=2,
-    # True: a run in --workdir may go on with another chain. Weights, optimizer
-    # and data order go on; what its methods remember begins anew.
+    # True: a run in --workdir may go on with another chain, and with other
+    # responses to a prompt. Weights, optimizer and data order go on; what its
+    # methods remember begins anew.
     new_chain=False,
   )
   c.mesh = dict(data=-1, fsdp=1, tensor=1)  # devices; -1 takes the rest

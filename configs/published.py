@@ -98,6 +98,8 @@ def _fit(c: ConfigDict) -> None:
     overlong.update(max_length=0, buffer=math.ceil(share * response))
   c.length_reward.max_length = 0
   rows = c.rollout.prompts * c.rollout.per_prompt
+  branching = {"cure", "arpo", "agentic_aepo"}.intersection(c.chain)
+  rows *= 1 + sum(c[name].branches for name in branching)
   if "spear" in c.chain:
     rows += rows if c.spear.rows is None else c.spear.rows
   rows //= c.train.updates

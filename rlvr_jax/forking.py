@@ -156,35 +156,28 @@ def in_turn(
 def planned(
   draws: tuple[Draw, ...],
   name: str,
-  roots: int,
+  branches: int,
   cut: Callable[[Parent, int], Array],
+  copies_count: bool = True,
 ) -> tuple[Draw, ...]:
-  """Divides the responses of the main draw into roots and their branches.
+  """The draws, and one of branches that are sampled as the main one is.
 
   Args:
     draws: the main one first.
-    name: of the method and of the draw of its branches.
-    roots: responses to a prompt that are begun at once.
-    cut: where branches part.
-
-  Returns:
-    The draws, with as many rows of a prompt in all as before.
-
-  Raises:
-    ValueError: the roots do not divide the responses, or are all of them.
+    name: of the draw of the branches.
+    branches: of each response of the main draw.
+    cut: where they part.
+    copies_count: whether the tokens that they copy are trained.
   """
-  main, *others = draws
-  rest = main.per_prompt - roots
-  if rest <= 0 or rest % roots:
-    raise ValueError(
-      f"{name}.initial_rollouts = {roots} must divide the {main.per_prompt} "
-      "responses to a prompt, rollout.per_prompt, and be fewer: each of them "
-      "has as many branches."
-    )
-  branches = main._replace(
-    name=name, per_prompt=rest, parent=main.name, cut=cut, copies_count=True
+  main = draws[0]
+  of_main = main._replace(
+    name=name,
+    per_prompt=main.per_prompt * branches,
+    parent=main.name,
+    cut=cut,
+    copies_count=copies_count,
   )
-  return (main._replace(per_prompt=roots), *others, branches)
+  return (*draws, of_main)
 
 
 def metrics(context: Context, name: str, need: Need) -> dict[str, Array]:

@@ -23,6 +23,7 @@ from rlvr_jax.types import (
   Parent,
   PyTree,
   TokenBatch,
+  TokenText,
 )
 
 # What a sampler tells whoever cuts, whether he asks for it or not.
@@ -141,7 +142,8 @@ def _make(plan, prompts, length, vocabulary, needs, key):
     own = (n for n in needs if n.params == ("policy",))
     told = _scored(batch, params, (*RECORDED, *own)).stats
     rows = [draw_rows(d, prompts) for d in plan]
-    batch = _branched(rng.named(key, "branches"), batch, plan, rows, told)
+    key = rng.named(key, "branches")
+    batch = _branched(key, batch, plan, rows, told, vocabulary)
   noted = batch.replace(notes=notes(needs, batch, next(keys)))
   params["reward"] = nudge()
   return _scored(noted, params, needs), params
@@ -185,9 +187,19 @@ def _rollout(key, plan, prompts, length, vocabulary):
   )
 
 
-def _branched(key, batch, plan, sizes, told):
+def token_text(key: Array, vocabulary: int) -> TokenText:
+  """Random texts of tokens, [V], where a tokenizer would tell what they are."""
+  length, ends = jax.random.split(key)
+  return TokenText(
+    jax.random.randint(length, (vocabulary,), 0, 4),
+    jax.random.bernoulli(ends, 0.3, (vocabulary,)),
+  )
+
+
+def _branched(key, batch, plan, sizes, told, vocabulary):
   """Rows of branches begin as their parents, which are cut as told."""
   none = jnp.full_like(batch.group, -1)
+  text = token_text(rng.named(key, "text"), vocabulary)
   batch = batch.replace(parent=none, copied=jnp.zeros_like(none))
   names = np.repeat([d.name for d in plan], sizes)
   for draw in plan:
@@ -195,13 +207,18 @@ def _branched(key, batch, plan, sizes, told):
       continue
     of, own = (np.flatnonzero(names == d) for d in (draw.parent, draw.name))
     each = len(own) // len(of)
-    parents = Parent(
-      tokens=batch.response[of],
-      mask=batch.mask[of],
-      stats={name: x[of] for name, x in told.items()},
-      key=jax.random.split(rng.named(key, draw.name), len(of)),
+
+    def cuts_of(tokens, *known, cut=draw.cut, n=each):
+      said = TokenText(text.length[tokens], text.ends_line[tokens])
+      return cut(Parent(tokens, *known, vocabulary, said), n)
+
+    cuts = jax.vmap(cuts_of)(
+      batch.response[of],
+      batch.mask[of],
+      {name: x[of] for name, x in told.items()},
+      jax.random.split(rng.named(key, draw.name), len(of)),
+      batch.prompt_mask[of].sum(axis=1),
     )
-    cuts = jax.vmap(lambda one, cut=draw.cut, n=each: cut(one, n))(parents)
     batch = _continued(batch, np.repeat(of, each), own, cuts.ravel(), draw)
   return batch
 

@@ -150,9 +150,15 @@ def prompts(p: Programs):
   return tokens, valid
 
 
+def sample(p: Programs, state, ref):
+  """A rollout; texts of tokens are made up if it branches."""
+  text = p.text and testing.token_text(jax.random.key(0), *p.text.length.shape)
+  return p.sample(state, ref, *prompts(p), text=text)
+
+
 def step(p: Programs, state, ref, reward=None):
   """One step with made-up rewards; returns the state and all metrics."""
-  batch = p.sample(state, ref, *prompts(p))
+  batch = sample(p, state, ref)
   rows = batch.mask.shape[0]
   if reward is None:
     reward = np.asarray(batch.mask.sum(1) % 2, np.float32)

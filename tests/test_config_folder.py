@@ -92,6 +92,8 @@ def test_a_run_goes_on_with_another_chain_only_if_told_to(tmp_path):
   assert "config.checkpoint.new_chain=True to keep its weights" in told
   other.checkpoint.new_chain = True
   config_lib.check(other, tmp_path)
+  other.rollout.per_prompt = 2  # what is sampled goes with the chain
+  config_lib.check(other, tmp_path)
   other.optimizer.b1 = 0.8
   told = message(other, tmp_path)
   assert "config.optimizer.b1 = 0.9" in told and "chain" not in told

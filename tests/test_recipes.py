@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import json
 import re
 
 import pytest
@@ -38,6 +39,25 @@ def test_dapo_in_full_draws_three_times_its_prompts_at_a_time():
     assert config.rollout.dynamic.metric == "correct"
   r = module.get_config().rollout
   assert relations.asked_at_a_time(r.prompts, r.dynamic.factor) == 1536
+
+
+@pytest.mark.parametrize("arg", ["", ",runlocal", ",runlocal,tiny"])
+def test_the_second_stage_of_cure_goes_on_in_the_folder_of_the_first(
+  arg, tmp_path
+):
+  module = importlib.import_module("configs.cure")
+  _, _, rest = inspect.getdoc(module).partition("\n")
+  assert re.findall(r"^(\w+):\s+\S", rest, re.MULTILINE) == list(HEADINGS)
+  first, second = (module.get_config(f"stage={n}{arg}") for n in (1, 2))
+  config_lib.check(first)
+  text = json.dumps(config_lib.plain(first))
+  (tmp_path / "config.json").write_text(text)
+  config_lib.check(second, tmp_path)
+  rows = first.rollout.per_prompt * (1 + first.cure.branches)
+  assert second.rollout.per_prompt == rows
+  assert second.steps == 2 * first.steps and "cure" not in second.chain
+  with pytest.raises(ValueError, match="stage = 3 must be 1 or 2"):
+    module.get_config("stage=3")
 
 
 @pytest.mark.parametrize("name", methods.CATALOGUE)

@@ -24,7 +24,7 @@ def agentic_aepo(
   coef: float = 0.2,
   limit: float | None = None,
   scope_rows: int | None = None,
-  initial_rollouts: int | None = None,
+  branches: int = 0,
   dynamic: bool = True,
   threshold: float = 0.5,
   weight: float = 0.2,
@@ -43,23 +43,22 @@ def agentic_aepo(
   (ddof 1), held constant; 0 where all H are equal. A token with z < -1 / coef
   changes the sign of its advantage.
 
-  With initial_rollouts = N the k responses to a prompt, rollout.per_prompt, are
-  N roots with k / N - 1 branches each, as those of "arpo"; one may fork off
-  where a line ends, in the first of these rounds with the chance
+  Responses of the main draw, the roots, have `branches` more rows, as those of
+  "arpo". One may fork off where a line ends, in the first of these rounds with
+  the chance
     1 - threshold + weight (H - H_1), cut to [0, 1]
   and with less by `branching.forks_in_turn` for each round before it, one after
   the other, in which the root forked. If dynamic, `branching.root_budget` says
   how many rows of a root, itself included, are begun anew.
 
-  Edits:   draws (if initial_rollouts the main one has N responses, another the
-           others); objective.advantages (×, if advantages);
+  Edits:   draws (+, if branches > 0); objective.advantages (×, if advantages);
            objective.clip_low (own, if clipping), objective.clip_high (own, if
            clipping), objective.surrogate (own, if clipping)
   Needs:   nothing; entropy of the policy at update if advantages, at rollout if
-           initial_rollouts
+           branches > 0
   State:   none
   Scope:   minibatch; blocks of scope_rows rows if given
-  Neutral: clipping = advantages = False
+  Neutral: clipping = advantages = False, branches = 0
 
   With scope_rows the order of the rows matters.
 
@@ -76,8 +75,8 @@ def agentic_aepo(
       advantage changes its sign if coef * limit < 1.
     scope_rows: rows over which H is averaged, >= 1; None for the whole
       minibatch. The code takes its micro-batch.
-    initial_rollouts: N, >= 1; divides k and is smaller; None samples k
-      responses that do not fork; 6 of 12.
+    branches: rows of a root besides itself, >= 0; 1, for 6 roots and 12 rows
+      of a prompt.
     dynamic: whether forks leave a part of the budget to new responses; else
       only what finds no line to fork off is new.
     threshold: chance not to fork without a rise, in (0, 1]; 0.5.
@@ -91,8 +90,7 @@ def agentic_aepo(
     A LossTransform named "agentic_aepo".
 
   Raises:
-    ValueError: a number out of range, or an unknown mode; N against k when it
-      plans.
+    ValueError: a number out of range, or an unknown mode.
 
   Metrics:
     agentic_aepo/kept_fraction: share of the counted tokens past the upper
@@ -102,9 +100,9 @@ def agentic_aepo(
     agentic_aepo/flipped_fraction: share of the counted tokens whose advantage
       changes its sign; if advantages.
     agentic_aepo/branched_fraction: share of the branches that are forks, not
-      new responses; if initial_rollouts.
+      new responses; if branches > 0.
     agentic_aepo/branch_entropy: what the mode looks at, nats, at the first
-      tokens that forks sample; if initial_rollouts.
+      tokens that forks sample; if branches > 0.
 
   Source:
     Agentic Entropy-Balanced Policy Optimization, arXiv 2510.14545. Code:
@@ -138,11 +136,8 @@ def agentic_aepo(
     raise ValueError(f"agentic_aepo.dual = {dual} must be > 1, or None.")
   if limit is not None and not limit > 0:
     raise ValueError(f"agentic_aepo.limit = {limit} must be > 0, or None.")
-  if initial_rollouts is not None and initial_rollouts < 1:
-    raise ValueError(
-      f"agentic_aepo.initial_rollouts = {initial_rollouts} must be None or "
-      ">= 1."
-    )
+  if branches < 0:
+    raise ValueError(f"agentic_aepo.branches = {branches} must be >= 0.")
   if not 0 < threshold <= 1:
     raise ValueError(
       f"agentic_aepo.threshold = {threshold} must lie in (0, 1]."
@@ -167,7 +162,7 @@ def agentic_aepo(
     return forking.places(forks, n, most)
 
   def plan(draws, state):
-    return forking.planned(draws, "agentic_aepo", initial_rollouts, cut)
+    return forking.planned(draws, "agentic_aepo", branches, cut)
 
   def prepare(batch, state, context):
     found = forking.metrics(context, "agentic_aepo", need)
@@ -221,13 +216,12 @@ def agentic_aepo(
     record = weighed(record, context) if advantages else record
     return bounded(record) if clipping else record, state
 
-  forks = initial_rollouts is not None
-  needed = {ENTROPY: advantages, need: forks}
+  needed = {ENTROPY: advantages, need: branches > 0}
   return LossTransform(
     "agentic_aepo",
     apply=apply,
-    prepare=prepare if forks else keep,
-    plan=plan if forks else keep_plan,
+    prepare=prepare if branches else keep,
+    plan=plan if branches else keep_plan,
     needs=tuple(need for need, wanted in needed.items() if wanted),
     owns=("clip_low", "clip_high", "surrogate") if clipping else (),
   )

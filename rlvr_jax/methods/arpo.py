@@ -12,7 +12,7 @@ ATTRIBUTIONS = ("soft", "hard")
 
 
 def arpo(
-  initial_rollouts: int = 8,
+  branches: int = 1,
   probability: float = 0.5,
   weight: float = 0.2,
   beam: int = 2,
@@ -20,31 +20,30 @@ def arpo(
   mode: str = "paper_fixed",
   measured: str = "before",
 ) -> LossTransform:
-  """Begins some of the responses to a prompt and forks the others off them.
+  """Samples branches of responses, which fork off where the entropy has risen.
 
-  Of M responses to a prompt, rollout.per_prompt, N are begun: the roots. Each
-  has M / N - 1 branches. Where a line of a root ends and another begins, beam -
-  1 of them fork off, each with the chance
+  N responses to a prompt are begun, those of the main draw, and each of these
+  roots has `branches` more rows: M = N (1 + branches) in one group. Where a
+  line of a root ends and another begins, beam - 1 rows may fork off, each with
+  the chance
     probability + weight (H - H_1), cut to [0, 1]
   H is the entropy of the first 20 tokens of a line as a share of ln V, H_1 that
-  of the first line. They copy what stands before that place and go on from
-  there. Branches that no line is left for are new responses. All M are one
-  group.
+  of the first line. A fork has what stands before that place and goes on from
+  there. Rows that no line is left for are new responses.
 
-  Edits:   draws (the main one has N responses, another the others);
-           batch.advantages (×, if attribution = "hard")
-  Needs:   entropy of the policy at rollout
+  Edits:   draws (+); batch.advantages (×, if attribution = "hard")
+  Needs:   nothing; entropy of the policy at rollout if branches > 0
   State:   none
   Scope:   group
-  Neutral: none; probability = weight = 0 samples M responses of N roots
+  Neutral: branches = 0
 
-  Branches are sampled as the main draw is when this method plans. Their copies
-  train as their roots' tokens do. Attribution acts behind the estimator; as a
-  shared token has the same ratio in all rows, both attributions have the same
+  Branches are sampled as the main draw is when this method plans. Tokens that
+  they copy train as their roots' do. Attribution acts behind the estimator; as
+  a shared token has the same ratio in all rows, both attributions have the same
   summed gradient until ratios are clipped.
 
   Args:
-    initial_rollouts: N, >= 1; divides M and is smaller; 8 of 16.
+    branches: rows of a root besides itself, >= 0; 1, for N = 8 and M = 16.
     probability: to fork without a rise, in [0, 1]; 0.5.
     weight: chance per rise, >= 0; 0.2.
     beam: rows that may stand behind one line break of a root, >= 1; 2.
@@ -59,14 +58,13 @@ def arpo(
     A LossTransform named "arpo".
 
   Raises:
-    ValueError: an unknown choice, or a number out of range; N against M when
-      it plans.
+    ValueError: an unknown choice, or a number out of range.
 
   Metrics:
     arpo/branched_fraction: share of the branches that are forks, not new
-      responses.
+      responses; if branches > 0.
     arpo/branch_entropy: what the mode looks at, nats, at the first tokens that
-      forks sample.
+      forks sample; if branches > 0.
 
   Source:
     Agentic Reinforced Policy Optimization, arXiv 2507.19849. Code:
@@ -85,9 +83,9 @@ def arpo(
   ):
     if value not in known:
       raise ValueError(f"arpo.{name} = {value!r} must be in {known}.")
-  for name, value in (("initial_rollouts", initial_rollouts), ("beam", beam)):
-    if value < 1:
-      raise ValueError(f"arpo.{name} = {value} must be >= 1.")
+  for name, value, least in (("branches", branches, 0), ("beam", beam, 1)):
+    if value < least:
+      raise ValueError(f"arpo.{name} = {value} must be >= {least}.")
   if not 0 <= probability <= 1:
     raise ValueError(f"arpo.probability = {probability} must lie in [0, 1].")
   if not 0 <= weight < float("inf"):
@@ -102,7 +100,7 @@ def arpo(
     return forking.places(forks & of.forks[:, None], n, n)
 
   def plan(draws, state):
-    return forking.planned(draws, "arpo", initial_rollouts, cut)
+    return forking.planned(draws, "arpo", branches, cut)
 
   def prepare(batch, state, context):
     found = forking.metrics(context, "arpo", need)
@@ -113,4 +111,6 @@ def arpo(
       batch = batch.replace(advantages=shared)
     return batch.replace(metrics=batch.metrics | found), state
 
+  if not branches:
+    return LossTransform("arpo")
   return LossTransform("arpo", prepare=prepare, plan=plan, needs=(need,))

@@ -23,12 +23,12 @@ def cure(
 ) -> LossTransform:
   """Samples every response again from one of its critical tokens on.
 
-  Of the tokens of a response, the first one left out, those with a text of
-  min_text_len characters or more are eligible. Its critical token is one of the
-  candidates with the largest entropy, chosen at random. What stands before it
-  begins `branches` further responses, which sample it again; without an
-  eligible token they are new responses. A prompt with G responses of the main
-  draw has a group of G (1 + branches) rows.
+  Tokens of a response of the main draw are eligible, the first one left out, if
+  their text has min_text_len characters or more. Its critical token is one of
+  the `candidates` with the largest entropy among them, chosen at random. What
+  stands before it begins `branches` further responses, which sample it again;
+  without an eligible token they are new responses. Where the main draw has G
+  responses to a prompt, G (1 + branches) are one group.
 
   Edits:   draws (+)
   Needs:   nothing; entropy of the policy at rollout if branches > 0
@@ -46,7 +46,7 @@ def cure(
     candidates: tokens of the largest entropy that one is chosen from, >= 1; 20.
     mode: "entropy", or "random" for any eligible token (ablation).
     min_text_len: characters of an eligible token's text without the blanks
-      around it, >= 0; 2. Special tokens have none; 0 lets them in.
+      around it, >= 1; 2. Special tokens have none.
     include_critical_token: whether continuations begin behind it; as published
       they sample it again.
     prefix_loss: whether they are trained on the tokens that they copy, too;
@@ -80,7 +80,7 @@ def cure(
   for name, value, least in (
     ("branches", branches, 0),
     ("candidates", candidates, 1),
-    ("min_text_len", min_text_len, 0),
+    ("min_text_len", min_text_len, 1),
     ("max_prompt", max_prompt, 1),
   ):
     if value is not None and value < least:
@@ -104,15 +104,7 @@ def cure(
     return jnp.full(n, place)
 
   def plan(draws, state):
-    main = draws[0]
-    again = main._replace(
-      name="cure",
-      per_prompt=main.per_prompt * branches,
-      parent=main.name,
-      cut=cut,
-      copies_count=prefix_loss,
-    )
-    return (*draws, again)
+    return forking.planned(draws, "cure", branches, cut, prefix_loss)
 
   def prepare(batch, state, context):
     found = forking.metrics(context, "cure", ENTROPY)

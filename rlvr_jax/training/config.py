@@ -35,6 +35,9 @@ FREE = (
   *ROUNDING,
 )
 
+# With another chain: what it samples of a prompt is the chain's affair.
+SAMPLED = ("rollout.per_prompt", "rollout.dynamic")
+
 
 class ConfigError(ValueError):
   """A configuration that cannot be run; the message says how to mend it."""
@@ -211,7 +214,7 @@ def _changes(old: dict, new: dict, workdir: str | os.PathLike) -> Iterator[str]:
   within = lambda name, group: any(
     name == f or name.startswith(f + ".") for f in group
   )
-  of_chain = {"chain", *old["chain"], *new["chain"]}
+  of_chain = {"chain", *old["chain"], *new["chain"], *SAMPLED}
   free = {*FREE, *(of_chain if new["checkpoint"]["new_chain"] else ())}
   switch = (
     ", or config.checkpoint.new_chain=True to keep its weights and optimizer "

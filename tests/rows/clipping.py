@@ -98,4 +98,6 @@ ROWS = (
     {"clipping": False, "coef": 0.0},
   ),
   Row("agentic_aepo", {"advantages": False, "dual": 1.5}),
+  Row("agentic_aepo", {"branches": 3, "slope": 2.0}),
+  Row("agentic_aepo", {"branches": 1, "dynamic": False, "mode": "code"}),
 )
