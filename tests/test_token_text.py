@@ -60,26 +60,27 @@ def behind_a_line(parent, n):
   return jnp.nonzero(behind & parent.mask, size=n)[0]
 
 
-def read(parent, n):
+def known(parent, n):
   """The tokens of the prompt, and the size of the vocabulary, as places."""
-  return jnp.array([parent.prompt, parent.vocabulary % LENGTH])[:n]
+  return jnp.array([parent.prompt, parent.vocabulary // 4])[:n]
 
 
-@functools.cache
-def params():
-  return MODEL.init(jax.random.key(0))
-
-
-def sample(params, text, cut=behind_a_line):
+def sample(params, text):
   draws = (
     Draw("main", 3),
-    Draw("branch", 3 * BRANCHES, parent="main", cut=cut),
+    Draw("line", 3 * BRANCHES, parent="main", cut=behind_a_line),
+    Draw("known", 3 * BRANCHES, parent="main", cut=known),
   )
-  run = functools.partial(
-    sampler.rollout, params, PROMPTS, VALID, draws, jax.random.key(0),
-    model=MODEL, length=LENGTH, ends=sampler.Ends((1,), 0),
+  return sampler.rollout(
+    params, PROMPTS, VALID, draws, jax.random.key(0), model=MODEL,
+    length=LENGTH, ends=sampler.Ends((1,), 0), text=text,
   )  # fmt: skip
-  return run(text=text)
+
+
+@pytest.fixture(scope="module")
+def run():
+  params = MODEL.init(jax.random.key(0))
+  return functools.partial(jax.jit(sample), params)
 
 
 def told(*ends):
@@ -87,29 +88,29 @@ def told(*ends):
   return TokenText(jnp.zeros(8, jnp.int32), jnp.asarray(ends))
 
 
-def test_branches_part_where_the_text_says_so_and_one_program_reads_any():
-  run, weights, seen = jax.jit(sample), params(), 0
+def test_branches_part_where_the_text_says_so_and_one_program_reads_any(run):
+  seen = 0
   for ends in ([3, 4, 5, 6], [2, 7]):
-    batch = jax.tree.map(np.asarray, run(weights, told(*ends)))
-    for row in np.flatnonzero(batch.parent >= 0):
+    batch = jax.tree.map(np.asarray, run(told(*ends)))
+    for row in np.flatnonzero(batch.source == 1):
       copied, parent = batch.copied[row], batch.parent[row]
       if copied:
         assert batch.response[parent, copied - 1] in ends
         seen += 1
-  assert seen > 5 and run._cache_size() == 1
+  assert seen > 5 and run.func._cache_size() == 1
 
 
-def test_whoever_cuts_knows_the_prompt_and_the_vocabulary():
-  batch = jax.jit(functools.partial(sample, cut=read))(params(), told())
-  branch = np.asarray(batch.parent) >= 0
-  length = np.asarray(batch.mask).sum(axis=1)[batch.parent]
-  want = np.stack([batch.prompt_mask.sum(axis=1), 8 % LENGTH + 0 * length], 1)
-  want = np.minimum(
-    want[branch][::BRANCHES], length[branch][::BRANCHES, None] - 1
-  )
-  np.testing.assert_array_equal(batch.copied[branch], want.ravel())
+def test_whoever_cuts_knows_the_prompt_and_the_vocabulary(run):
+  batch = jax.tree.map(np.asarray, run(told(2)))
+  rows = np.flatnonzero(batch.source == 2).reshape(-1, BRANCHES)
+  last = batch.mask[batch.parent[rows]].sum(axis=-1) - 1
+  prompt = batch.prompt_mask[rows[:, 0]].sum(axis=1)
+  want = np.stack([prompt, np.full(len(rows), 2)], axis=1)
+  np.testing.assert_array_equal(batch.copied[rows], np.minimum(want, last))
+  assert set(prompt) == {1, 2} and (last >= 2).any()
 
 
 def test_without_the_text_it_is_told_what_to_give():
+  shapes = jax.eval_shape(MODEL.init, jax.random.key(0))
   with pytest.raises(ValueError, match=r"text = tasks\.token_text"):
-    jax.eval_shape(sample, params(), None)
+    jax.eval_shape(sample, shapes, None)
