@@ -194,8 +194,8 @@ def metrics(context: Context, name: str, need: Need) -> dict[str, Array]:
       that the former sample.
   """
   batch, (number, _) = context.batch, context.draw(name)
-  parent, copied = branching.lineage(batch)
-  own = (parent >= 0) & (batch.source == number)
+  _, copied = branching.lineage(batch)
+  own = batch.source == number
   branched = own & (copied > 0)
   first = jnp.arange(batch.mask.shape[1]) == copied[:, None]
   first &= branched[:, None] & batch.mask
