@@ -7,14 +7,14 @@ Command:   python -m experiments.train \
 Hardware:  2 CPU cores
 Time:      3 minutes, 2 of them for the warm start
 Published: bounds 0.2, dual clip 3, strength 0.2, 64 prompts with 12 responses,
-           8 updates, learning rate 1e-6, prompts up to 2000 and responses up
-           to 6192 tokens (scripts for Qwen3-14B on 1000 problems). Left out:
-           its rollouts, which call tools and fork. Its rewards are the style
-           "arpo" of the task "files".
-Expect:    little: one token in 600 is past the upper bound, no advantage
-           changes its sign. The entropy ends at 0.07 nats with one seed and at
-           0.26 with another, below and above that of GRPO (0.12 and 0.09), and
-           pass@1 at 0.94 and 0.99.
+           6 of them begun at once, chance 0.5, weight 0.2, penalty 0.05, 8
+           updates, learning rate 1e-6, prompts up to 2000 and responses up to
+           6192 tokens (scripts for Qwen3-14B on 1000 problems). Left out:
+           tools. Its rewards are the style "arpo" of the task "files".
+Expect:    little, without branches: one token in 600 is past the upper bound,
+           no advantage changes its sign. The entropy ends at 0.07 nats with one
+           seed and at 0.26 with another, below and above that of GRPO (0.12 and
+           0.09), and pass@1 at 0.94 and 0.99.
 """
 
 from ml_collections import ConfigDict
@@ -30,7 +30,11 @@ RECIPE = recipe.Recipe(
     "agentic_aepo.dual": 3.0,
     "agentic_aepo.coef": 0.2,
     "rollout.prompts": 64,
-    "rollout.per_prompt": 12,
+    "agentic_aepo.branches": 1,
+    "agentic_aepo.threshold": 0.5,
+    "agentic_aepo.weight": 0.2,
+    "agentic_aepo.penalty": 0.05,
+    "rollout.per_prompt": 6,
     "rollout.temperature": 1.0,
     "rollout.max_prompt": 2000,
     "rollout.max_response": 6192,

@@ -11,7 +11,8 @@ Published: 16 responses to a prompt, 8 of them begun at once, beam 2, chance 0.5
            16, learning rate 1e-6, prompts up to 1536 and responses up to 4096
            tokens, 2 epochs (scripts for Qwen2.5-7B). Left out: tools. Its
            rewards are the style "arpo" of the task "files".
-Expect:    EXPECT
+Expect:    not run by us yet. Answers are one line there, so that nothing forks
+           and branches are new responses: GRPO with 8 of them.
 """
 
 from ml_collections import ConfigDict

@@ -13,7 +13,8 @@ Published: Qwen2.5-Math-7B, 4 responses and 3 continuations of each, 20
            tokens in all, the last 512 of a response punished. This is the first
            stage; configs/cure.py has both. The authors draw until enough
            groups have right and wrong answers.
-Expect:    EXPECT
+Expect:    not run by us yet. Tokens are characters there, and branches part at
+           digits and at the sign.
 """
 
 from ml_collections import ConfigDict
