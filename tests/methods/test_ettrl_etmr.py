@@ -42,6 +42,8 @@ def cuts(length=6, nats=NATS, **given):
       SCORES["surprisal"]: jnp.float32(LOGP),
     },
     key=jax.random.key(0),
+    prompt=jnp.int32(3),
+    vocabulary=16,
   )
   return draw.cut(parent, draw.per_prompt // 4).tolist()
 
