@@ -251,7 +251,8 @@ def test_two_devices_keep_and_learn_what_one_does(folder):
 
 
 def test_a_prompt_is_answered_by_its_number_in_the_step(run):
-  state, sample = start(run), run.programs.sample
+  state = start(run)
+  sample = functools.partial(run.programs.sample, text=run.text)
   _, (tokens, mask) = host.encoded(run, 0)
   first = np.asarray(sample(state, None, tokens, mask, 0).tokens)
   turned = jnp.roll(tokens, -4, axis=0), jnp.roll(mask, -4, axis=0)
