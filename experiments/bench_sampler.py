@@ -49,7 +49,7 @@ class Line(NamedTuple):
 def main(_) -> None:
   """Prints the table line by line."""
   shape = problem.SHAPES[_SHAPE.value]
-  own.a_device_for_each_core(shape.rows)
+  own.a_device_for_each_core()
   machine, lines = limits.machine(), []
   print(
     f"this machine: {machine.flops / 1e9:.0f} GFLOP/s float32, "

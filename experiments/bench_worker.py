@@ -29,7 +29,7 @@ def main(_) -> None:
   say = lambda **said: print(json.dumps(said), file=answers, flush=True)
   dtype = "bfloat16" if "bf16" in _VARIANT.value else "float32"
   sizes, shape = problem.SIZES[_SIZES.value], problem.SHAPES[_SHAPE.value]
-  own.a_device_for_each_core(shape.rows)
+  own.a_device_for_each_core()
   unit = own.unit(sizes, shape, "ragged" in _VARIANT.value, dtype)
   began = time.perf_counter()
   unit()

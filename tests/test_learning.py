@@ -34,7 +34,7 @@ def programs(parameters=None, **changes):
 def rolled(p):
   """A state, the reference, a rollout and its outcome."""
   state, ref = runs.start(p)
-  batch = p.sample(state, ref, *runs.prompts(p))
+  batch = runs.sample(p, state, ref)
   rows = batch.mask.shape[0]
   reward = np.asarray(batch.mask.sum(1) % 2, np.float32)
   return state, ref, batch, reward, np.ones(rows, bool)

@@ -22,7 +22,7 @@ def minibatch(p, batch, index, seed=0):
 @pytest.mark.parametrize("updates", [2, 8])
 def test_a_minibatch_holds_whole_groups_with_numbers_of_its_own(updates):
   p = runs.programs("grpo", updates=updates)
-  batch = p.sample(*runs.start(p), *runs.prompts(p))
+  batch = runs.sample(p, *runs.start(p))
   seen = []
   for index in range(updates):
     part = minibatch(p, batch, index)
@@ -36,7 +36,7 @@ def test_a_minibatch_holds_whole_groups_with_numbers_of_its_own(updates):
 
 def test_rows_that_lose_their_group_cut_no_other_group():
   p = runs.programs("grpo", updates=4)
-  batch = p.sample(*runs.start(p), *runs.prompts(p))
+  batch = runs.sample(p, *runs.start(p))
   lost = np.isin(np.arange(32), [0, 5, 6, 7, 8, 9, 10, 11, 31])
   whole = np.asarray(batch.group)
   batch = batch.replace(
@@ -54,7 +54,7 @@ def test_rows_that_lose_their_group_cut_no_other_group():
 
 def test_replayed_rows_answer_no_prompt_and_move_on_their_own():
   p = runs.programs("grpo", updates=4)
-  batch = p.sample(*runs.start(p), *runs.prompts(p))
+  batch = runs.sample(p, *runs.start(p))
   replay = np.arange(32) >= 24
   batch = batch.replace(
     group=jnp.where(replay, -1, batch.group),
@@ -71,7 +71,7 @@ def test_replayed_rows_answer_no_prompt_and_move_on_their_own():
 
 def test_rows_marked_as_replayed_come_last_and_of_them_the_empty_ones():
   p = runs.programs("grpo", updates=4)
-  batch = p.sample(*runs.start(p), *runs.prompts(p))
+  batch = runs.sample(p, *runs.start(p))
   replay, empty = np.arange(32) >= 16, np.arange(32) % 2 == 1
   none = lambda x: jnp.where(replay, -1, x)
   batch = batch.replace(

@@ -101,7 +101,7 @@ def p():
 
 @pytest.fixture(scope="module")
 def rollout(p):
-  return p.sample(*runs.start(p), *runs.prompts(p))
+  return runs.sample(p, *runs.start(p))
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +159,7 @@ def test_what_the_trees_cost_is_measured_of_all_that_was_sampled(p, rollout):
   share = (whole - copied) / whole
   np.testing.assert_allclose(found["rollout/sampled_fraction"], share)
   plain = runs.programs("grpo")
-  batch = plain.sample(*runs.start(plain), *runs.prompts(plain))
+  batch = runs.sample(plain, *runs.start(plain))
   assert not measures.trees(batch)
 
 

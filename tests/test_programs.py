@@ -100,7 +100,7 @@ def test_logits_exist_for_one_position_in_the_sampler_and_nowhere_else():
   p = runs.programs(*names, vocabulary=vocabulary, chunk=72, rescore=True)
   state, ref = runs.start(p)
   rows = p.rows()[0]
-  batch = p.sample(state, ref, *runs.prompts(p))
+  batch = runs.sample(p, state, ref)
   known = np.ones(rows, bool)
   reward = known.astype(np.float32)
   ready = p.prepare(state, batch, reward, known, {})[0]
@@ -143,7 +143,7 @@ def test_rescoring_in_bfloat16_takes_the_log_probs_of_a_full_pass():
   p = runs.programs("grpo", rescore=True, model=dict(dtype="bfloat16"))
   q = runs.programs("grpo", model=dict(dtype="bfloat16"))
   state, ref = runs.start(p)
-  scored, sampled = (x.sample(state, ref, *runs.prompts(p)) for x in (p, q))
+  scored, sampled = (runs.sample(x, state, ref) for x in (p, q))
   bare = scored.replace(stats={}, metrics={})
   full = stats.score(
     (stats.LOGP,), {"policy": state.params}, bare, model=p.model
@@ -216,7 +216,7 @@ def test_the_first_update_sees_the_sampler_s_log_probs():
 def test_unknown_rewards_are_masked_out_of_loss_and_measures():
   p = runs.programs("grpo")
   state, ref = runs.start(p)
-  batch = p.sample(state, ref, *runs.prompts(p))
+  batch = runs.sample(p, state, ref)
   rows = batch.mask.shape[0]
   reward = np.arange(rows) % 2
   known = np.arange(rows) != 3
@@ -231,7 +231,7 @@ def test_unknown_rewards_are_masked_out_of_loss_and_measures():
 def test_the_covariances_are_those_of_the_entropy_law():
   p = runs.programs("grpo")
   state, ref = runs.start(p)
-  batch = p.sample(state, ref, *runs.prompts(p))
+  batch = runs.sample(p, state, ref)
   reward = np.float32(np.arange(len(batch.mask)) % 3 == 0)
   known = np.ones(len(reward), bool)
   batch, _, whole = p.prepare(state, batch, reward, known, {})

@@ -74,7 +74,7 @@ def test_no_metric_and_no_weight_depends_on_the_widths(chain, rescore, where):
 
 def test_a_slice_runs_at_the_least_width_that_its_rows_fit_in():
   p = runs.programs("grpo", length=LENGTH)
-  batch = p.sample(*runs.start(p), *runs.prompts(p))
+  batch = runs.sample(p, *runs.start(p))
   for longest, width in [(0, 4), (4, 4), (5, 8), (8, 8), (9, 12), (12, 12)]:
     rows = batch.replace(mask=jnp.arange(LENGTH) < jnp.full((32, 1), longest))
     seen = lambda rows, _: jnp.int32(rows.mask.shape[1])

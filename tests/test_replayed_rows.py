@@ -38,7 +38,7 @@ def go_on(p, state, ref, steps):
 
 def prepared(p, state, ref, number):
   """The sampled and the prepared rollout, the next state, what is measured."""
-  sampled = p.sample(state, ref, *runs.prompts(p))
+  sampled = runs.sample(p, state, ref)
   known = np.ones(ROWS, bool)
   batch, method, measured = p.prepare(
     state, sampled, rewards(number), known, {}
@@ -131,7 +131,7 @@ def test_a_run_that_is_restarted_with_a_full_ring_ends_with_the_same_bits(
 
 def test_stored_rows_lie_on_the_devices_as_those_of_a_rollout_do(p):
   both = runs.programs(*CHAIN, updates=MAIN + 1, devices=2, shape=dict(data=2))
-  sampled = p.sample(*runs.start(p), *runs.prompts(p))
+  sampled = runs.sample(p, *runs.start(p))
   known, found = np.ones(ROWS, bool), []
   for programs in (p, both):
     state, _ = runs.start(programs)

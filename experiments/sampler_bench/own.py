@@ -17,17 +17,27 @@ from rlvr_jax.models.hf.names import tensors
 from rlvr_jax.sampling import sampler
 from rlvr_jax.types import Draw, PyTree
 
+# Numbers of a model that a cache holds.
+SMALL = 2**23
 # Nothing ends a response but its length.
 ENDS = sampler.Ends((), 0)
 
 
-def a_device_for_each_core(rows: int) -> None:
-  """Lets every core work off rows of its own; call it before any other use.
-
-  A single device would share each small operation out among the cores.
-  """
+def a_device_for_each_core() -> None:
+  """So that each can work off rows of its own; call it before any other use."""
   cores = len(os.sched_getaffinity(0))
-  jax.config.update("jax_num_cpu_devices", math.gcd(cores, rows // 8))
+  jax.config.update("jax_num_cpu_devices", cores)
+
+
+def devices(sizes: problem.Sizes, rows: int) -> int:
+  """How many devices the cores are best seen as.
+
+  Small operations are not worth sharing out: each core works off rows of its
+  own. Large ones are, or every core would read all weights from memory.
+  """
+  if sizes.matrices > SMALL:
+    return 1
+  return math.gcd(len(os.sched_getaffinity(0)), rows // 8)
 
 
 def params(sizes: problem.Sizes, model: Transformer) -> PyTree:
@@ -49,7 +59,8 @@ def unit(
   sizes: problem.Sizes, shape: problem.Shape, ragged: bool, dtype: str
 ) -> Callable[[], int]:
   """A function that samples everything once and returns tokens sampled."""
-  mesh = mesh_lib.make_mesh()
+  some = jax.devices()[: devices(sizes, shape.rows)]
+  mesh = mesh_lib.make_mesh(devices=some)
   model = Transformer(sizes.config(dtype), Layout(mesh))
   everywhere = NamedSharding(mesh, PartitionSpec())
   weights = jax.device_put(params(sizes, model), everywhere)

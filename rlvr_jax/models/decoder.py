@@ -18,7 +18,7 @@ from flax import nnx
 
 from rlvr_jax.models import attention, rope, whole
 from rlvr_jax.models import mesh as mesh_lib
-from rlvr_jax.models.block import Block, rms_norm, weight_first
+from rlvr_jax.models.block import Block, rms_norm, turned_product
 from rlvr_jax.models.cache import Cache
 from rlvr_jax.models.config import DecoderConfig
 from rlvr_jax.types import Array, PyTree
@@ -95,7 +95,7 @@ class Decoder(nnx.Module):
     """f32[..., V] from f[..., D]; few: of some rows on CPU."""
     f32 = dict(preferred_element_type=jnp.float32)
     if few:
-      z = weight_first(hidden, self.output(), 1, **f32)
+      z = turned_product(hidden, self.output(), 1, **f32)
     else:
       z = jnp.einsum("...d,vd->...v", hidden, self.output(), **f32)
     cap = self.config.logit_soft_cap

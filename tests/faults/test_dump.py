@@ -38,7 +38,7 @@ def stopped(run):
   good = None
   with pytest.raises(updates.Refused) as raised:
     while True:
-      batch = p.sample(state, ref, *runs.prompts(p))
+      batch = runs.sample(p, state, ref)
       reward = np.asarray(batch.mask.sum(1) % 2, np.float32)
       known = np.ones(len(reward), bool)
       batch, method, _ = p.prepare(state, batch, reward, known, {})

@@ -87,7 +87,7 @@ def same(one, other):
 @pytest.fixture(scope="module")
 def rollout(programs):
   state, ref = runs.start(programs)
-  return state, programs.sample(state, ref, *runs.prompts(programs))
+  return state, runs.sample(programs, state, ref)
 
 
 def prepared(programs, state, batch, known=None):

@@ -49,7 +49,7 @@ def test_what_was_compiled_ahead_is_not_compiled_again(
   prompts = put(runs.prompts(programs), rows)  # as host.encoded does
   monkeypatch.setattr(runs, "prompts", lambda p: prompts)
   with jax.log_compiles():
-    batch = programs.sample(state, ref, *prompts)
+    batch = programs.sample(state, ref, *prompts, text=None)
     programs.rescored(state, ref, batch)
     runs.step(programs, state, ref)
     jax.jit(lambda x: x + 1, inline=False)(0)

@@ -45,7 +45,7 @@ def started(programs):
 
 @pytest.fixture(scope="module")
 def rollout(programs, started):
-  return programs.sample(*started, *runs.prompts(programs))
+  return runs.sample(programs, *started)
 
 
 def named(programs, started, batch):
@@ -109,7 +109,8 @@ def test_an_end_that_does_not_count_is_named(programs, started, rollout):
 
 def test_padding_that_is_read_as_text_is_named(programs, started):
   tokens, valid = runs.prompts(programs)
-  read = programs.sample(*started, tokens, np.ones_like(valid))
+  given = tokens, np.ones_like(valid)
+  read = programs.sample(*started, *given, text=None)
   masks = np.repeat(valid, 4, axis=0)
   masks = jax.device_put(masks, read.prompt_mask.sharding)
   found = named(programs, started, read.replace(prompt_mask=masks))
@@ -121,7 +122,7 @@ def test_positions_that_count_the_padding_are_named(programs, started):
   p = Programs(
     model, programs.method, programs.tx, programs.settings, programs.mesh
   )
-  batch = p.sample(*started, *runs.prompts(p))
+  batch = runs.sample(p, *started)
   assert "positions of the responses" in named(programs, started, batch)
 
 

@@ -54,7 +54,7 @@ def test_ten_steps_of_all_kinds_are_one_trace_of_every_program(
     # Ragged: the responses end where they like, and rewards come and go.
     rows = p.plan.draws[0][1]
     reward = np.asarray(np.arange(rows) < 4 * step, np.float32)
-    p.rescored(state, ref, p.sample(state, ref, *runs.prompts(p)))
+    p.rescored(state, ref, runs.sample(p, state, ref))
     state, _ = runs.step(p, state, ref, reward)
   assert int(state.step) == 10 and int(state.guard.refused) == 2
   assert counts == dict.fromkeys(PROGRAMS, 1)
