@@ -3,7 +3,7 @@
 python -m experiments.bench_sampler --sizes=tiny,mid --rounds=5
 
 Prints a table, and writes it as JSON if asked. docs/benchmarks.md tells what is
-sampled and how other libraries compare.
+sampled and what the columns say.
 """
 
 import json
