@@ -90,7 +90,8 @@ def _fit(c: ConfigDict) -> None:
 
   The slope of the overlong punishment keeps its share of a response, a reward
   of the length has the limit of the responses, a constant denominator counts
-  the tokens of an update at most, and slices divide the rows of an update.
+  the tokens of an update at most, and the devices divide the rows of an update,
+  as slices do.
   """
   response, overlong = c.rollout.max_response, c.overlong_shaping
   if overlong.max_length:
@@ -99,9 +100,13 @@ def _fit(c: ConfigDict) -> None:
   c.length_reward.max_length = 0
   rows = c.rollout.prompts * c.rollout.per_prompt
   branching = {"cure", "arpo", "agentic_aepo"}.intersection(c.chain)
-  rows *= 1 + sum(c[name].branches for name in branching)
+  each = 1 + sum(c[name].branches for name in branching)
+  if "ettrl_etmr" in c.chain:
+    each += c.ettrl_etmr.forks * c.ettrl_etmr.branches
+  rows *= each
   if "spear" in c.chain:
     rows += rows if c.spear.rows is None else c.spear.rows
+  c.train.updates = math.gcd(c.train.updates, rows // DEVICES)
   rows //= c.train.updates
   if c.loss.scale:
     c.loss.scale = float(rows * response)

@@ -105,8 +105,9 @@ def test_logits_exist_for_one_position_in_the_sampler_and_nowhere_else():
   reward = known.astype(np.float32)
   ready = p.prepare(state, batch, reward, known, {})[0]
   weights = runs.SIZES["width"]
+  given = state, ref, *runs.prompts(p)
   traced = {
-    p.sample.trace(state, ref, *runs.prompts(p)): max(rows, weights),
+    p.sample.trace(*given, text=None): max(rows, weights),
     p.prepare.trace(state, batch, reward, known, {}): weights,
     p.update.trace(state, ref, ready, 0): weights,
   }

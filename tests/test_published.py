@@ -11,12 +11,13 @@ from absl import flags
 
 import runs
 from configs import laptop, published
-from rlvr_jax import methods
+from rlvr_jax import methods, transform
 from rlvr_jax.models import hf
 from rlvr_jax.training import config as config_lib
 from rlvr_jax.training import export, loop
 from rlvr_jax.training.build import build
 from rlvr_jax.training.fields import flatten
+from rlvr_jax.types import Draw
 
 NAMES = (
   "qwen2_5_1_5b_gsm8k",
@@ -62,6 +63,17 @@ def test_every_method_fits_on_a_laptop(name):
     assert method in config.chain
 
 
+def rows(c):
+  """Of a step, with branches and those that are replayed, as many as these."""
+  draws = (Draw("main", c.rollout.per_prompt),)
+  for name in c.chain:
+    method = methods.make(name, **c[name])
+    if method.init is transform.no_state:
+      draws = method.plan(draws, ())
+  own = sum(d.per_prompt for d in draws if d.parent or d.name == "main")
+  return c.rollout.prompts * own * (1 + ("spear" in c.chain))
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_method_s_lengths_are_those_of_the_experiment(name):
   own = of(name, None)
@@ -74,20 +86,17 @@ def test_a_method_s_lengths_are_those_of_the_experiment(name):
     assert c.overlong_shaping.max_length == 0
     assert c.length_reward.max_length == 0
     if "overlong_shaping" in c.chain:
-      assert c.overlong_shaping.buffer == -(-longest // 5)
-    rows = c.rollout.prompts * c.rollout.per_prompt // c.train.updates
-    rows *= 1 + ("spear" in c.chain)
-    assert c.loss.scale in (0, rows * longest)
+      share = 7 if method == "cure" else 5  # 512 of 3,584, 4,096 of 20,480
+      assert c.overlong_shaping.buffer == -(-longest // share)
+    assert c.loss.scale in (0, rows(c) // c.train.updates * longest)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_slices_divide_the_rows_of_an_update_on_eight_devices(name):
   for method in methods.CATALOGUE:
     c = of(name, f"method={method}")
-    rows = c.rollout.prompts * c.rollout.per_prompt
-    rows *= 1 + ("spear" in c.chain)  # As many are replayed.
     assert c.rollout.prompts % 8 == 0, method
-    assert rows % (c.train.updates * c.train.slices * 8) == 0, method
+    assert rows(c) % (c.train.updates * c.train.slices * 8) == 0, method
 
 
 @pytest.mark.long

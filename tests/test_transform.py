@@ -394,6 +394,7 @@ ALLOWED = {
     "controllers",
     "contrast",
     "branching",
+    "forking",
     "novelty",
     "latent_reward",
     "implicit_reward",

@@ -38,9 +38,9 @@ def test_ten_steps_of_all_kinds_are_one_trace_of_every_program(
   def counted(fn, limit):
     name = fn.__name__.strip("_")
 
-    def one(*args):
+    def one(*args, **named):
       counts[name] += 1
-      return fn(*args)
+      return fn(*args, **named)
 
     one.__name__ = name
     return limited(one, limit)
