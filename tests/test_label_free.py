@@ -77,6 +77,7 @@ def test_no_reference_answer_is_read(tmp_path, sealed, method):
   assert not any(share is not None for share in accuracy["right"])
 
 
+@pytest.mark.long
 def test_with_labels_they_are_read(tmp_path, sealed):
   c = small(tmp_path, "ttrl", task__labelled=True)
   with pytest.raises(AssertionError, match="a reference answer was read"):

@@ -234,6 +234,7 @@ def test_the_config_is_written_again_only_if_it_changed(tmp_path):
   assert [p.name for p in tmp_path.iterdir()] == ["config.json"]
 
 
+@pytest.mark.long
 def test_a_policy_that_diverges_stops_the_run_with_a_remedy(folder):
   # Decay by 1e38 of themselves: the parameters overflow at once.
   o = dict(optimizer__learning_rate=1.0, optimizer__weight_decay=1e38)

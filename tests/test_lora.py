@@ -83,7 +83,7 @@ def test_the_gradient_is_the_chain_rule_through_the_merged_weights():
 @pytest.mark.parametrize(
   "changes",
   [
-    dict(slices=2),
+    pytest.param(dict(slices=2), marks=pytest.mark.long),
     pytest.param(
       dict(devices=4, shape=dict(data=2, tensor=2)), marks=pytest.mark.long
     ),

@@ -36,8 +36,10 @@ def others(size=6):
 OTHERS = others()
 # One of them in `make test`, all in `make test-long`.
 SOME_LONG = [
-  pytest.param(c, marks=[pytest.mark.long] * (i != 1), id="+".join(c))
-  for i, c in enumerate(OTHERS)
+  pytest.param(
+    c, marks=[pytest.mark.long] * ("kl_cov" not in c), id="+".join(c)
+  )
+  for c in OTHERS
 ]
 SGD = optax.sgd(1.0)  # parameters then move by exactly the gradient
 
@@ -140,6 +142,7 @@ def test_rescoring_in_float32_gives_the_sampler_s_own_statistics(plain):
   assert_close(params, plain[0])
 
 
+@pytest.mark.long
 def test_rescoring_in_bfloat16_takes_the_log_probs_of_a_full_pass():
   p = runs.programs("grpo", rescore=True, model=dict(dtype="bfloat16"))
   q = runs.programs("grpo", model=dict(dtype="bfloat16"))

@@ -30,6 +30,7 @@ def random_case(seed):
   return policy, dice.dirichlet(np.ones(outcomes), size=actions)
 
 
+@pytest.mark.long
 @fixed
 @given(st.integers(0, 2**31))
 def test_the_entropy_of_the_outcome_splits_as_the_identity_says(seed):

@@ -96,6 +96,7 @@ def _variables(jaxpr):
       yield from _variables(inner)
 
 
+@pytest.mark.long
 def test_the_kernel_gives_what_blocks_give(monkeypatch):
   """Interpreted: the kernel needs heads of a multiple of 128."""
   how = Attention(0.1)
