@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from rlvr_jax import forking
 from rlvr_jax.stats import Entropy, Logp
 from rlvr_jax.transform import LossTransform
 from rlvr_jax.types import Need
@@ -104,14 +105,7 @@ def ettrl_etmr(
     del state
     if not forks * branches:
       return draws
-    main = draws[0]
-    leaves = main._replace(
-      name="ettrl_etmr",
-      per_prompt=main.per_prompt * forks * branches,
-      parent=main.name,
-      cut=cut,
-      copies_count=prefix == "every",
-    )
-    return *draws, leaves
+    every = prefix == "every"
+    return forking.planned(draws, "ettrl_etmr", forks * branches, cut, every)
 
   return LossTransform("ettrl_etmr", plan=plan)
