@@ -27,10 +27,11 @@ def logits(
   """
   rows, count = following.shape
   read = model.prefill(params, prompts, valid, block)
-  cache = model.empty_cache(rows, prompts.shape[1] + count, block)
+  length = prompts.shape[1] + count
+  cache = model.empty_cache(rows, length, block)
   for row in jnp.arange(rows):
     cache = cache.copied(read.cache, row, row)
-  weights = model.decoding(model.gathered(params))
+  weights = model.decoding(model.gathered(params), length)
 
   @jax.jit
   def step(token, position, cache):

@@ -6,6 +6,9 @@ import jax.numpy as jnp
 from rlvr_jax.kernels.logits import Keep
 from rlvr_jax.types import Array, Moments
 
+# Columns whose terms are added up before those of others are.
+BLOCK = 512
+
 
 def moments(logits: Array, targets: Array) -> Moments:
   """Every moment of the next-token distribution the library knows.
@@ -26,12 +29,11 @@ def moments(logits: Array, targets: Array) -> Moments:
   shifted = logits - top
   weight = jnp.exp(shifted)
   d = jnp.where(weight > 0, shifted, 0.0)
-  s0, s1, s2 = ((weight * x).sum(-1) for x in (jnp.ones_like(d), d, d * d))
-  q0, q1 = ((weight * weight * x).sum(-1) for x in (jnp.ones_like(d), d))
+  s0, s1, s2 = (_sum(weight * x) for x in (1.0, d, d * d))
+  q0, q1 = (_sum(weight * weight * x) for x in (1.0, d))
   log_s0, mean = jnp.log(s0), s1 / s0
-  # A comparison instead of a gather: its gradient needs no scatter.
+  chosen = _chosen(logits, targets) - top[:, 0]
   column = jnp.arange(logits.shape[-1]) == targets[:, None]
-  chosen = jnp.where(column, shifted, 0.0).sum(axis=-1)
   other = jnp.where(column, 0.0, weight)
   return Moments(
     logp=chosen - log_s0,
@@ -45,6 +47,35 @@ def moments(logits: Array, targets: Array) -> Moments:
     energy=(other.sum(-1) ** 2 + (other * other).sum(-1)) / (s0 * s0),
     vocabulary=logits.shape[-1],
   )
+
+
+def blocks(x: Array) -> Array:
+  """f[N, M, 512] of f[N, V], zeros behind; M is 1 if V is no larger."""
+  size = x.shape[-1]
+  count = -(-size // BLOCK)
+  if count == 1:
+    return x[:, None]
+  x = jnp.pad(x, [(0, 0), (0, count * BLOCK - size)])
+  return x.reshape(len(x), count, BLOCK)
+
+
+def _sum(x: Array) -> Array:
+  """f32[N] of f32[N, V]: by blocks it is more exact, and faster on CPU."""
+  return blocks(x).sum(axis=-1).sum(axis=-1)
+
+
+@jax.custom_jvp
+def _chosen(logits: Array, targets: Array) -> Array:
+  """f32[N]: each row's logit of its target."""
+  return jnp.take_along_axis(logits, targets[:, None], axis=-1)[:, 0]
+
+
+@_chosen.defjvp
+def _chosen_jvp(primals, tangents):
+  (logits, targets), (change, _) = primals, tangents
+  # A comparison instead of a gather: turned round, that would be a scatter.
+  column = jnp.arange(logits.shape[-1]) == targets[:, None]
+  return _chosen(logits, targets), jnp.where(column, change, 0.0).sum(axis=-1)
 
 
 def least_logit(logits: Array, keep: Keep) -> Array:

@@ -135,8 +135,8 @@ class Block(nnx.Module):
     return out
 
   def project(
-    self, x_nd: Array, positions: Array, frequency: Array
-  ) -> tuple[Array, ...]:
+    self, x_nd: Array, turns: rope.Turns
+  ) -> tuple[Array, Array, Array]:
     """Queries f[N, H, h], keys and values f[N, K, h] of N tokens, rotated."""
     c = self.config
     x = rms_norm(x_nd, self.attention_norm[...], c)
@@ -148,8 +148,7 @@ class Block(nnx.Module):
     if c.qk_norm:
       q = rms_norm(q, self.query_norm[...], c)
       k = rms_norm(k, self.key_norm[...], c)
-    turn = lambda y: rope.rotate(y, positions, frequency)
-    return turn(q), turn(k), v
+    return rope.rotate(q, turns), rope.rotate(k, turns), v
 
   def finish(self, x_nd: Array, attended_nhk: Array) -> Array:
     """Adds the attention output and the feed-forward to the residual."""

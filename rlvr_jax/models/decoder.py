@@ -30,7 +30,7 @@ EVERYTHING = np.iinfo(np.int32).max  # a window that ends nowhere
 class Layer(NamedTuple):
   """What differs between layers besides their weights; None: nothing does."""
 
-  frequency: Array | None  # f32[L, h / 2], of the rotary embedding
+  windowed: Array | None  # bool[L], whether their rotary embedding differs
   window: Array | None  # i32[L]
 
 
@@ -110,40 +110,45 @@ class Decoder(nnx.Module):
     c = self.config
     if not any(c.windowed):
       return Layer(None, None)
-    windowed = np.asarray(c.windowed)
+    windowed = jnp.asarray(c.windowed)
     window = jnp.where(windowed, c.window, EVERYTHING).astype(jnp.int32)
-    if c.windowed_rope is None:
-      return Layer(None, window)
-    near, far = (
-      rope.frequencies(r, c.head_dim) for r in (c.windowed_rope, c.rope)
-    )
-    return Layer(jnp.where(windowed[:, None], near, far), window)
+    return Layer(None if c.windowed_rope is None else windowed, window)
 
-  def _how(self, layer: Layer) -> tuple[Array, attention.Attention]:
-    """Frequencies of the rotary embedding, and the attention of a layer."""
-    frequency, window = layer
-    if frequency is None:
-      frequency = rope.frequencies(self.config.rope, self.config.head_dim)
-    return frequency, attention.of_layer(self.config, window)
+  def turns(self, positions: Array) -> tuple[rope.Turns, ...]:
+    """The rotary embedding of tokens at positions i32[N].
 
-  def scan(self, layer, x: Array, extra: PyTree = None):
-    """Applies `layer(block, turns, attention, x, extra) -> (x, out)` to each.
-
-    `turns` are the frequencies of the rotary embedding, `extra` is what stands
-    at the layer's place in the extra inputs.
+    One for all layers, or that of those without a window and that of those
+    with one.
     """
+    c = self.config
+    kinds = (c.rope,) if c.windowed_rope is None else (c.rope, c.windowed_rope)
+    waves = (rope.frequencies(kind, c.head_dim) for kind in kinds)
+    return tuple(rope.turns(positions, frequency) for frequency in waves)
+
+  def _how(
+    self, layer: Layer, turns: tuple[rope.Turns, ...]
+  ) -> tuple[rope.Turns, attention.Attention]:
+    """The rotary embedding and the attention of a layer."""
+    windowed, window = layer
+    far, *near = turns
+    if windowed is not None:
+      far = jax.tree.map(lambda f, n: jnp.where(windowed, n, f), far, *near)
+    return far, attention.of_layer(self.config, window)
+
+  def scan(self, layer: Callable, x: Array, positions: Array):
+    """Applies `layer(block, turns, attention, x) -> (x, out)` to each."""
     graphdef, stacked = nnx.split(self.blocks)
+    turns = self.turns(positions)
 
     def body(x, inputs):
-      weights, how, per_layer = inputs
+      weights, how = inputs
       block = nnx.merge(graphdef, weights)
-      x, out = layer(block, *self._how(how), x, per_layer)
+      x, out = layer(block, *self._how(how, turns), x)
       return self._by_row(x), out
 
     if self.config.remat:
       body = jax.checkpoint(body)
-    inputs = stacked, self._layers(), extra
-    return jax.lax.scan(body, self._by_row(x), inputs)
+    return jax.lax.scan(body, self._by_row(x), (stacked, self._layers()))
 
   def full(
     self, tokens: Array, valid: Array, segment: Array | None = None
@@ -162,19 +167,20 @@ class Decoder(nnx.Module):
     shape = tokens.shape
     positions = _positions(valid, segment).reshape(-1)
 
-    def layer(block, frequency, attend, x, _):
-      parts = block.project(x, positions, frequency)
+    def layer(block, turns, attend, x):
+      parts = block.project(x, turns)
       q, k, v = (y.reshape(*shape, *y.shape[1:]) for y in parts)
       out = whole.causal(attend, q, k, v, valid, segment, self.mesh)
       return block.finish(x, out.reshape(-1, *out.shape[2:])), (k, v)
 
-    x, cache = self.scan(layer, self.embed(tokens.reshape(-1)))
+    x, cache = self.scan(layer, self.embed(tokens.reshape(-1)), positions)
     return self.norm(x).reshape(*shape, -1), cache
 
   def step(
     self,
     tokens: Array,
     positions: Array,
+    turns: tuple[rope.Turns, ...],
     cache: Cache,
     layers: PyTree | list[PyTree],
     block: Callable[[PyTree], Block],
@@ -184,6 +190,7 @@ class Decoder(nnx.Module):
     Args:
       tokens: i32[R].
       positions: i32[R] of the tokens in their rows.
+      turns: of `turns` at these positions.
       cache: of what the rows hold before them.
       layers: weights of the blocks, stacked or one by one.
       block: makes one of its weights.
@@ -193,8 +200,8 @@ class Decoder(nnx.Module):
     """
     c = self.config
 
-    def layer(block, frequency, attend, x, cache, number):
-      q, k, v = block.project(x, positions, frequency)
+    def layer(block, turns, attend, x, cache, number):
+      q, k, v = block.project(x, turns)
       cache = cache.put(number, positions, k, v)
       q = q.reshape(len(q), c.kv_heads, -1, c.head_dim)
       out = attend.decode(q, cache, number, positions)
@@ -202,7 +209,8 @@ class Decoder(nnx.Module):
 
     def one(carry, inputs):
       weights, how, number = inputs
-      return layer(block(weights), *self._how(how), *carry, number), None
+      how = self._how(how, turns)
+      return layer(block(weights), *how, *carry, number), None
 
     carry, hows = (self.embed(tokens), cache), self._layers()
     if isinstance(layers, list):

@@ -1,11 +1,20 @@
 """Rotary position embedding, halves convention of Llama and Qwen."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 
 from rlvr_jax.models.config import Llama3Scaling, Rope
 
 Array = jax.Array
+
+
+class Turns(NamedTuple):
+  """How far each wave has turned at every token; one for all heads."""
+
+  cos: Array  # f32[..., 1, h / 2]
+  sin: Array  # f32[..., 1, h / 2]
 
 
 def frequencies(rope: Rope, head_dim: int) -> Array:
@@ -24,19 +33,28 @@ def _stretched(frequency: Array, how: Llama3Scaling) -> Array:
   return frequency * (blend + (1 - blend) / how.factor)
 
 
-def rotate(x: Array, positions: Array, frequency: Array) -> Array:
-  """Turns queries or keys by their positions.
+def turns(positions: Array, frequency: Array) -> Turns:
+  """The turns of tokens.
+
+  Args:
+    positions: i32[...].
+    frequency: f32[h / 2] radians per position.
+  """
+  angle = positions[..., None, None].astype(jnp.float32) * frequency
+  return Turns(jnp.cos(angle), jnp.sin(angle))
+
+
+def rotate(x: Array, turns: Turns) -> Array:
+  """Turns queries or keys.
 
   Args:
     x: f[..., heads, h] queries or keys; h even.
-    positions: i32[...].
-    frequency: f32[h / 2] radians per position.
+    turns: of the tokens.
 
   Returns:
     f[..., heads, h] of the same dtype.
   """
-  angle = positions[..., None, None].astype(jnp.float32) * frequency
-  cos, sin = jnp.cos(angle), jnp.sin(angle)
+  cos, sin = turns
   a, b = jnp.split(x.astype(jnp.float32), 2, axis=-1)
   turned = jnp.concatenate([a * cos - b * sin, b * cos + a * sin], axis=-1)
   return turned.astype(x.dtype)

@@ -12,6 +12,7 @@ from rlvr_jax import rng, stats
 from rlvr_jax.kernels.sharded import Layout
 from rlvr_jax.models import cache as cache_lib
 from rlvr_jax.models import mesh as mesh_lib
+from rlvr_jax.models import rope
 from rlvr_jax.models.block import LORA_A, LORA_B, Block, turned
 from rlvr_jax.models.cache import Cache
 from rlvr_jax.models.config import MATRICES, DecoderConfig
@@ -35,6 +36,7 @@ class Decoding(NamedTuple):
 
   params: PyTree
   layers: PyTree | list[PyTree]  # the blocks, stacked or one by one
+  turns: tuple[rope.Turns, ...]  # of all positions, see `Decoder.turns`
 
 
 class Transformer:
@@ -165,15 +167,23 @@ class Transformer:
     cache = cache_lib.of_sequences(*kv, block, self._stacks)
     return Read(tokens[:, -1], length, cache)
 
-  def decoding(self, params: PyTree) -> Decoding:
-    """The parameters of `gathered` as `step` and `next_logits` want them."""
+  def decoding(self, params: PyTree, length: int) -> Decoding:
+    """What `step` and `next_logits` want, of the parameters of `gathered`.
+
+    Args:
+      params: of `gathered`.
+      length: positions that rows may come to.
+    """
     layers = params["blocks"]
     if self.platform == "cpu":
       layers = _turned(layers)
     if self.apart:
       one = lambda number: jax.tree.map(lambda x: x[number], layers)
       layers = [one(number) for number in range(self.config.layers)]
-    return Decoding(params, layers)
+    # Looked up at every token: in a loop of tokens the compiler would make them
+    # anew for each head of each layer.
+    turns = self.module(params).turns(jnp.arange(length))
+    return Decoding(params, layers, turns)
 
   @property
   def _stacks(self) -> int:
@@ -185,8 +195,9 @@ class Transformer:
   ) -> tuple[Array, Cache]:
     """One new token per row, see `Decoder.step`."""
     block = functools.partial(nnx.merge, self._block)
+    turns = jax.tree.map(lambda x: x[positions], weights.turns)
     module = self.module(weights.params)
-    return module.step(tokens, positions, cache, weights.layers, block)
+    return module.step(tokens, positions, turns, cache, weights.layers, block)
 
   def next_logits(self, weights: Decoding, hidden: Array) -> Array:
     """f32[R, V] from f[R, D]."""

@@ -3,6 +3,8 @@
 import jax
 import jax.numpy as jnp
 
+from rlvr_jax.kernels import reference
+
 Array = jax.Array
 
 
@@ -99,7 +101,7 @@ def _keep(logits: Array, lowest: Array, count: Array | int) -> Array:
   return jnp.where((logits < lowest) | late, -jnp.inf, logits)
 
 
-def draw(logits: Array, uniforms: Array, block: int = 512) -> Array:
+def draw(logits: Array, uniforms: Array) -> Array:
   """Samples by the inverse of the cumulative distribution, in two stages.
 
   The first number chooses a block of the vocabulary, the second a token of
@@ -109,19 +111,15 @@ def draw(logits: Array, uniforms: Array, block: int = 512) -> Array:
   Args:
     logits: f32[N, V]; -inf is never drawn.
     uniforms: f32[N, 2] in [0, 1).
-    block: tokens per block.
 
   Returns:
     i32[N] tokens.
   """
-  size = logits.shape[-1]
   p = jnp.exp(logits - logits.max(axis=-1, keepdims=True))
-  blocks = -(-size // block)
-  p = jnp.pad(p, [(0, 0), (0, blocks * block - size)])
-  p = p.reshape(-1, blocks, block)
+  p = reference.blocks(p)
   chosen = _pick(p.sum(axis=-1), uniforms[:, 0])
   inside = jnp.take_along_axis(p, chosen[:, None, None], axis=1)[:, 0]
-  return chosen * block + _pick(inside, uniforms[:, 1])
+  return chosen * reference.BLOCK + _pick(inside, uniforms[:, 1])
 
 
 def _pick(weights: Array, uniform: Array) -> Array:

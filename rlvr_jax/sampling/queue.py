@@ -33,7 +33,7 @@ class Samples(NamedTuple):
   limit: Array  # i32 most tokens
   draw: Array  # i32 its number
   temperature: Array | None  # f32; of one that is a function: unused
-  score_temperature: Array  # f32
+  score_temperature: Array | None  # f32
   top_k: Array | None  # i32, 0 keeps all
   top_p: Array | None  # f32
   min_p: Array | None  # f32
@@ -134,7 +134,13 @@ def _keys(key: Array, numbers: Numbers, count: int, per_prompt: int) -> Array:
 
 def _neutral(draws: tuple[Draw, ...]) -> dict[str, None]:
   """What changes nothing in any draw: a neutral Python value costs nothing."""
-  nothing = {"temperature": 1, "top_k": 0, "top_p": 1, "min_p": 0}
+  nothing = {
+    "temperature": 1,
+    "score_temperature": 1,
+    "top_k": 0,
+    "top_p": 1,
+    "min_p": 0,
+  }
   is_it = lambda x, value: isinstance(x, (int, float)) and x == value
   return {
     name: None

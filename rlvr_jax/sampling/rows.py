@@ -24,7 +24,7 @@ from rlvr_jax.types import Array, Need, TokenText
 
 # Rows and tokens of a response below which it is not worth the time to compile
 # a loop for fewer rows.
-FEWEST, LONG = 16, 128
+FEWEST, LONG = 32, 128
 
 
 def rounded(rows: int) -> int:
@@ -93,7 +93,7 @@ class Sampler(NamedTuple):
     """
     sizes = [rows]
     if self.model.platform == "cpu" and self.length >= LONG:
-      while sizes[-1] >= 4 * FEWEST:
+      while sizes[-1] >= FEWEST:
         sizes.append(rounded(sizes[-1] // 4))
     return sizes
 
@@ -191,8 +191,7 @@ def _written(state: Rows, token: Array, logp: Array, found: dict) -> Record:
 
 def _logp(logits: Array, token: Array) -> Array:
   """f32[R] nats, of tokens under logits f32[R, V]."""
-  chosen = jnp.take_along_axis(logits, token[:, None], axis=-1)[:, 0]
-  return chosen - jax.nn.logsumexp(logits, axis=-1)
+  return reference.moments(logits, token).logp
 
 
 def _uniforms(keys: Array, count: Array) -> Array:

@@ -107,7 +107,8 @@ def rollout(
   own_shares = tuple(shares.of_draws(draws, len(prompts), devices))
   sampler = Sampler(model, own_shares, length, ends, recorded(needs), block)
   run = _on_devices(sampler, mesh, own)
-  record = run(model.decoding(params), read, waiting, text)
+  weights = model.decoding(params, read.cache.begins[-1] + length)
+  record = run(weights, read, waiting, text)
   split = lambda x: queue.by_draw(x, draws, len(prompts), to)
   return _assembled(jax.tree.map(split, record), prompts, prompt_mask, draws)
 

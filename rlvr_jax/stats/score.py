@@ -41,7 +41,7 @@ def from_logits(
   needs: Iterable[Need],
   logits: Mapping[str, Array],
   targets: Array,
-  temperature: Array,
+  temperature: Array | None,
 ) -> dict[str, Array]:
   """The needed statistics of a flat list of tokens.
 
@@ -49,7 +49,7 @@ def from_logits(
     needs: what to compute.
     logits: f32[N, V] per parameter set, not divided by any temperature.
     targets: i32[N] sampled tokens.
-    temperature: f32[N] scoring temperature of each token.
+    temperature: f32[N] scoring temperature of each token; None for 1.
 
   Returns:
     f32[N] by Need.key.
@@ -58,8 +58,12 @@ def from_logits(
 
   def scaled(name, view):
     if (name, view) not in cache:
-      divisor = (temperature * view.temperature)[:, None]
-      cache[name, view] = logits[name].astype(jnp.float32) / divisor
+      z, divisor = logits[name].astype(jnp.float32), view.temperature
+      if temperature is not None:
+        divisor = (temperature * divisor)[:, None]
+      # 1 is not divided by: what is one array is swept over once.
+      neutral = isinstance(divisor, float) and divisor == 1
+      cache[name, view] = z if neutral else z / divisor
     return cache[name, view]
 
   @functools.cache
@@ -82,7 +86,7 @@ def of_tokens(
   logits: Mapping[str, Array],
   hidden: Mapping[str, Array],
   targets: Array,
-  temperature: Array,
+  temperature: Array | None,
 ) -> dict[str, Array]:
   """`from_logits`, and with it what comes from hidden states f[N, D]."""
   deep = [need for need in needs if need.is_hidden]
