@@ -5,7 +5,9 @@ import math
 from ml_collections import ConfigDict
 
 from configs import common, default, laptop, recipe
+from rlvr_jax import transform
 from rlvr_jax.training import chains, hyper
+from rlvr_jax.types import Draw
 
 # A model reads no more than these, whatever a method was published with.
 LENGTHS = ("rollout.max_prompt", "rollout.max_response", "train.slices")
@@ -98,16 +100,22 @@ def _fit(c: ConfigDict) -> None:
     share = overlong.buffer / overlong.max_length
     overlong.update(max_length=0, buffer=math.ceil(share * response))
   c.length_reward.max_length = 0
-  rows = c.rollout.prompts * c.rollout.per_prompt
-  branching = {"cure", "arpo", "agentic_aepo"}.intersection(c.chain)
-  each = 1 + sum(c[name].branches for name in branching)
-  if "ettrl_etmr" in c.chain:
-    each += c.ettrl_etmr.forks * c.ettrl_etmr.branches
-  rows *= each
-  if "spear" in c.chain:
-    rows += rows if c.spear.rows is None else c.spear.rows
+  rows = _rows(c)
   c.train.updates = math.gcd(c.train.updates, rows // DEVICES)
   rows //= c.train.updates
   if c.loss.scale:
     c.loss.scale = float(rows * response)
   c.train.slices = math.gcd(c.train.slices, rows // DEVICES)
+
+
+def _rows(c: ConfigDict) -> int:
+  """Of a step, with branches and those that are replayed."""
+  draws = (Draw("main", c.rollout.per_prompt),)
+  for part in hyper.chain_of(c.to_dict(), c.chain).parts:
+    if part.init is transform.no_state:  # Nothing that has one branches.
+      draws = part.plan(draws, ())
+  own = sum(d.per_prompt for d in draws if d.parent or d.name == "main")
+  rows = c.rollout.prompts * own
+  if "spear" in c.chain:
+    rows += rows if c.spear.rows is None else c.spear.rows
+  return rows

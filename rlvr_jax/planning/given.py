@@ -29,8 +29,9 @@ def runs(p: Programs, program: str) -> Runs:
   s = p.settings
   samples = sum(rows for _, rows in p.asking.draws)
   rounds = -(-samples // s.rows) if s.rows else 1
-  positions = s.prompt_width + s.length
-  pieces = np.array(cache.sizes(positions, p.model.block))
+  block = p.model.block
+  positions = sum(cache.sizes(s.prompt_width, block)) + s.length
+  pieces = np.array(cache.sizes(positions, block))
   begins = np.cumsum(pieces) - pieces
   # Of the tokens of a response, those that come after a piece has begun.
   reach = np.clip((positions - begins) / s.length, 0, 1)
