@@ -28,12 +28,12 @@ FEWEST, LONG = 32, 128
 
 
 def rounded(rows: int) -> int:
-  """The next multiple of 8, at least 8.
+  """The next multiple of 16, at least 16.
 
   What is left over when a loop is cut into vectors is computed otherwise, and
-  so is a matrix product with a single row: samples would depend on their row.
+  so is a matrix product of few rows: samples would depend on their row.
   """
-  return 8 * max(-(-rows // 8), 1)
+  return 16 * max(-(-rows // 16), 1)
 
 
 class Sampler(NamedTuple):

@@ -80,7 +80,7 @@ def rollout(
     limits: i32[P, G] tokens after which a sample of the main draw is cut, of
       1 to T; None for T.
     rows: that decode at a time, 0 for as many as there are samples; on each
-      device they are rounded up to a multiple of 8. A row that ends gets the
+      device they are rounded up to a multiple of 16. A row that ends gets the
       next sample. Changes no token.
     text: [V] of all tokens, for draws that branch where it says so; see
       `tasks.token_text`.
