@@ -59,7 +59,9 @@ def turned_product(x: Array, weight: Array, axes: int, **how) -> Array:
 def turned(name: str, weight: Array) -> Array:
   """f[out..., in...] of a matrix f[in..., out...] of this name."""
   into = 2 if name in ("output", "output" + LORA_A) else 1
-  return jnp.transpose(weight, (*range(into, weight.ndim), *range(into)))
+  first, last = weight.shape[:into], weight.shape[into:]
+  # As a matrix: XLA transposes other shapes number by number.
+  return weight.reshape(math.prod(first), -1).T.reshape(*last, *first)
 
 
 class Block(nnx.Module):

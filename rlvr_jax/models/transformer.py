@@ -174,12 +174,12 @@ class Transformer:
       params: of `gathered`.
       length: positions that rows may come to.
     """
-    layers = params["blocks"]
-    if self.platform == "cpu":
-      layers = _turned(layers)
+    turn = _turned if self.platform == "cpu" else lambda block: block
     if self.apart:
-      one = lambda number: jax.tree.map(lambda x: x[number], layers)
-      layers = [one(number) for number in range(self.config.layers)]
+      one = lambda n: jax.tree.map(lambda x: x[n], params["blocks"])
+      layers = [turn(one(n)) for n in range(self.config.layers)]
+    else:
+      layers = jax.vmap(turn)(params["blocks"])
     # Looked up at every token: in a loop of tokens the compiler would make them
     # anew for each head of each layer.
     turns = self.module(params).turns(jnp.arange(length))
@@ -209,10 +209,10 @@ class Transformer:
     return cache_lib.empty(self.config, rows, length, block, self._stacks)
 
 
-def _turned(blocks: PyTree) -> PyTree:
-  """Stacked weights with their matrices as a turned `Block` wants them."""
+def _turned(block: PyTree) -> PyTree:
+  """The weights of a block, its matrices as a turned `Block` wants them."""
   matrices = {f"{m}{s}" for m in MATRICES for s in ("", LORA_A, LORA_B)}
-  turn = lambda name: jax.vmap(functools.partial(turned, name))
   return {
-    name: turn(name)(x) if name in matrices else x for name, x in blocks.items()
+    name: turned(name, x) if name in matrices else x
+    for name, x in block.items()
   }
