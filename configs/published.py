@@ -93,7 +93,7 @@ def _fit(c: ConfigDict) -> None:
   The slope of the overlong punishment keeps its share of a response, a reward
   of the length has the limit of the responses, a constant denominator counts
   the tokens of an update at most, and the devices divide the rows of an update,
-  as slices do.
+  as slices do, which divide those without branches, too.
   """
   response, overlong = c.rollout.max_response, c.overlong_shaping
   if overlong.max_length:
@@ -105,7 +105,8 @@ def _fit(c: ConfigDict) -> None:
   rows //= c.train.updates
   if c.loss.scale:
     c.loss.scale = float(rows * response)
-  c.train.slices = math.gcd(c.train.slices, rows // DEVICES)
+  of_prompts = c.rollout.prompts * c.rollout.per_prompt // c.train.updates
+  c.train.slices = math.gcd(c.train.slices, rows // DEVICES, of_prompts)
 
 
 def _rows(c: ConfigDict) -> int:
