@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: quickstart test test-long bench lint format docs clean
+.PHONY: quickstart test test-long bench lint format docs notebooks clean
 
 $(VENV)/.installed: setup.py
 	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"rlvr_jax needs Python 3.11 or newer, {sys.executable} is {v.major}.{v.minor}; call make with PYTHON=python3.12")'
@@ -30,6 +30,9 @@ bench: $(VENV)/.installed
 
 docs: $(VENV)/.installed
 	$(RUN) -m experiments.write_tables
+
+notebooks: $(VENV)/.installed
+	$(RUN) -m experiments.run_notebooks
 
 lint: $(VENV)/.installed
 	$(VENV)/bin/ruff check .

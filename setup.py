@@ -46,6 +46,9 @@ setuptools.setup(
     "verify": ["math-verify>=0.9.0"],
     "test": [
       "hypothesis",
+      "ipykernel",
+      "nbclient",
+      "nbformat",
       "pytest<9.2",  # pytest-xdist 3.8 keeps no groups together with newer ones
       "pytest-xdist",
       "ruff",
