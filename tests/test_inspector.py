@@ -4,7 +4,6 @@ import functools
 import json
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from absl import flags
@@ -13,7 +12,6 @@ from PIL import Image
 import exam
 import runs
 from rlvr_jax import tasks
-from rlvr_jax.analysis import reasoning_utility
 from rlvr_jax.evaluation import utility
 from rlvr_jax.evaluation.records import FILE, Log, Record
 from rlvr_jax.kernels.sharded import Layout
@@ -61,14 +59,13 @@ def read_plainly():
   module = Transformer(exam.SIZES).module(exam.params())
   logits = jax.jit(lambda t: module.logits(module.full(t, t >= 0)[0]))(tokens)
   found = []
-  for row, its, (_, answer) in zip(logits, ids, texts):
-    asked = np.arange(len(its) - len(answer), len(its))
-    mask = jnp.ones(len(asked), bool), jnp.ones(1, bool)
-    entropy, _ = reasoning_utility.from_logits(row[None, asked - 1], *mask)
-    logp = jax.nn.log_softmax(row[asked - 1])[
-      range(len(asked)), np.array(its)[asked]
-    ]
-    found.append((float(entropy[0]), -float(logp.mean())))
+  for row, its, (_, answer) in zip(np.asarray(logits, np.float64), ids, texts):
+    places = np.arange(len(its) - len(answer), len(its))
+    z = row[places - 1]
+    logp = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+    entropy = -(np.exp(logp) * logp).sum(axis=1)
+    own = logp[range(len(places)), np.array(its)[places]]
+    found.append((entropy.mean(), -own.mean()))
   return np.array(found)
 
 

@@ -8,13 +8,14 @@ import pytest
 from rlvr_jax.analysis import reasoning_utility as ru
 
 V = 4
+from_logits = jax.jit(ru.from_logits)
 
 
 def entropies(logits, answer=None, steps=None):
   logits = jnp.asarray(logits, jnp.float32)
   answer = np.ones(logits.shape[1], bool) if answer is None else answer
   steps = np.ones(logits.shape[0], bool) if steps is None else steps
-  return ru.from_logits(logits, jnp.asarray(answer), jnp.asarray(steps))
+  return from_logits(logits, answer, steps)
 
 
 def test_two_tokens_have_the_entropy_of_the_closed_form():
