@@ -38,10 +38,10 @@ BASE = [
 ]
 # In another order: kept 1, gained 2, lost 3, out 4.
 TRAINED = [
-  record("4", [F, F, F, F]),
+  record("1", [T, T, T, T]),
   record("3", [F, F, F, F]),
   record("2", [T, F, F, T]),
-  record("1", [T, T, T, T]),
+  record("4", [F, F, F, F]),
 ]
 
 
@@ -66,13 +66,13 @@ def test_problems_are_kept_gained_lost_or_out_whatever_their_order():
   assert found.counts == (1, 1, 1, 1)
   assert found.rates == pytest.approx((0.5, 0.5, 0.5, 0))
   assert all(a <= b <= c for a, b, c in zip(found.low, found.rates, found.high))
-  turned = analyses.support_of(TRAINED[1:], BASE[:3])
+  turned = analyses.support_of(TRAINED[:3], BASE[:3])
   assert turned.counts == (1, 1, 1, 0)
 
 
 def test_evaluations_of_other_problems_or_samples_are_not_compared():
   with pytest.raises(ValueError, match=r"1 problems, \['a/4'\]"):
-    analyses.support_of(BASE, TRAINED[1:])
+    analyses.support_of(BASE, TRAINED[:3])
   fewer = [record("1", [T, F], "44")]
   with pytest.raises(ValueError, match=r"\[2, 4\] samples"):
     analyses.support_of(BASE[:1], fewer)
@@ -242,6 +242,9 @@ def test_entropy_and_accuracy_are_drawn_against_the_target():
   np.testing.assert_array_equal(line.get_xdata(), [0.25, 0.5, 1.0])
   np.testing.assert_allclose(line.get_ydata(), [0.25, 0.5, 1.0])
   np.testing.assert_allclose(right.get_lines()[0].get_ydata(), [0.4, 0.6, 0.5])
+  dashed = [x for x in right.get_lines() if x.get_linestyle() != "-"]
+  flat = {y for line in dashed for y in line.get_ydata()}
+  assert flat == {0.3}  # of GRPO alone
   assert "pass@16" in words(figure) and shown(figure)
   assert targets.targets([run(policy__entropy=[1, 2])]) is None
   assert targets.best([run(policy__entropy=[1, 2])]) is None
