@@ -37,7 +37,7 @@ def utility(
     _curves(axes, of)
     if len(bands) > 1:
       axes.set_title(style.plain(source), fontsize=9, pad=3)
-  panels[0].set_xlabel("share of the steps read", loc="right")
+  panels[-1].set_xlabel("share of the steps read", loc="right")
   told = [
     f"{sum(of[v].curves for of in bands.values() if v in of):,} {v}"
     for v in COLOURS
