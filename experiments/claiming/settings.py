@@ -14,7 +14,7 @@ SPLIT = Base(
     "rollout.prompts": 32,
     "rollout.mismatch_every": 0,
     "evaluation.every": 50,
-    "checkpoint.every": 100,
+    "checkpoint.every": 25,
     "progress": False,
   },
 )
