@@ -10,6 +10,9 @@ from experiments.claiming.figures import first, last
 from experiments.claiming.record import Arm, Claim, Figures, Part
 from rlvr_jax.report.runs import Run
 
+# Votes err: at the rate of runs with labels the policy follows them down.
+NO_LABELS = {"task.labelled": False, "optimizer.learning_rate": 1e-4}
+
 
 def measure(runs: Mapping[str, Run]) -> Figures:
   """What is solved at the start and at the end, and the vote at the start."""
@@ -31,12 +34,11 @@ CLAIM = Claim(
     "raise the accuracy without one label."
   ),
   here="`sum`, labels hidden, learning rate 1e-4; unseen sums.",
-  base=settings.SUM._replace(
-    name="sum_without_labels",
-    edits=settings.SUM.edits
-    | {"task.labelled": False, "optimizer.learning_rate": 1e-4},
-  ),
-  arms={"ttrl": Arm(("ttrl", "grpo")), "empo": Arm(("empo", "grpo"))},
+  base=settings.SUM,
+  arms={
+    "ttrl": Arm(("ttrl", "grpo"), NO_LABELS),
+    "empo": Arm(("empo", "grpo"), NO_LABELS),
+  },
   measure=measure,
   parts=(
     Part("ttrl_gain", "above", 0.05, "pass@1, end less start, TTRL"),
