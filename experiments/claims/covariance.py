@@ -51,7 +51,7 @@ CLAIM = Claim(
   ),
   draw=plots.entropy("Entropy under covariance clipping"),
   remark=(
-    "Clip-Cov holds a quarter of a nat in every seed. KL-Cov holds less, and "
+    "Clip-Cov holds 0.16 nats or more in every seed. KL-Cov holds less, and "
     "not in every seed: its interval reaches below the bound. With the "
     "published shares neither differs from GRPO on the larger `split` "
     "([catalogue](README.md))."
