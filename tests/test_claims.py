@@ -18,7 +18,7 @@ from experiments.claiming import (
   record,
   rule,
 )
-from experiments.claiming.record import Arm, Base, Claim, Part
+from experiments.claiming.record import Base, Claim, Part
 from rlvr_jax.report import style
 from rlvr_jax.report.runs import Run, Series, by_label
 from rlvr_jax.training import config as config_lib
@@ -189,7 +189,7 @@ def test_a_claim_has_a_small_picture(claim):
 
 
 def tiny(folder: pathlib.Path) -> Claim:
-  """Two arms and two seeds of three steps."""
+  """One arm and two seeds of three steps."""
   edits = {
     "task.data_dir": str(folder / "data"),
     "task.options.largest": 30,
@@ -207,17 +207,16 @@ def tiny(folder: pathlib.Path) -> Claim:
     "progress": False,
   }
   claim = next(claim for claim in CLAIMS if claim.name == "entropy_change")
-  bonus = Arm(("grpo", "entropy_bonus"), {"entropy_bonus.coef": 0.1})
   return dataclasses.replace(
     claim,
     name="tiny",
     base=Base("tiny", "split", edits),
-    arms=claim.arms | {"bonus": bonus},
     seeds=(0, 1),
   )
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("quick_compile")
 def test_a_claim_runs_from_training_to_its_row(tmp_path, monkeypatch):
   claim = tiny(tmp_path)
   found = program.run(claim, tmp_path)
