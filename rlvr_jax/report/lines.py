@@ -55,7 +55,7 @@ def lines(
   drawn = [
     label
     for label, runs in groups.items()
-    if _line(axes, runs, key, colours[label], noisy, spiky=spiky)
+    if add(axes, runs, key, colours[label], noisy, spiky=spiky)
   ]
   if not drawn:
     return None
@@ -75,16 +75,30 @@ def lines(
   return figure
 
 
-def _line(
+def add(
   axes: Axes,
   runs: Sequence[Run],
   key: str,
   colour: str,
-  noisy: bool,
+  noisy: bool = True,
   *,
   spiky: bool = False,
   dash: LineStyle = "-",
 ) -> bool:
+  """Draws one metric of the seeds of a label as a line with a band.
+
+  Args:
+    axes: to draw on.
+    runs: seeds of one label.
+    key: name of the metric.
+    colour: of line and band.
+    noisy: draw a smoothed line over the faint raw one.
+    spiky: keep spikes out of the smoothed line.
+    dash: of the line.
+
+  Returns:
+    Whether any of the runs logged the metric.
+  """
   line = curves.curve(runs, key, noisy, spiky)
   if line is None:
     return False
@@ -164,9 +178,9 @@ def pass_at_k(groups: Groups, colours: Colours) -> Figure | None:
   figure, axes = style.new_axes("Problems solved", f"{reading}; share")
   drawn = {}
   for label, runs in groups.items():
-    solid = _line(axes, runs, "eval/pass@1", colours[label], noisy=False)
+    solid = add(axes, runs, "eval/pass@1", colours[label], noisy=False)
     name = f"eval/pass@{k}"
-    dashed = _line(axes, runs, name, colours[label], False, dash=DASHED)
+    dashed = add(axes, runs, name, colours[label], False, dash=DASHED)
     if solid or dashed:
       drawn[style.plain(label)] = colours[label]
   if not drawn:

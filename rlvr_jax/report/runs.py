@@ -19,7 +19,8 @@ class Run:
   label: str
   config: Mapping[str, object]
   metrics: Mapping[str, Series]  # name -> (steps int64[n], values float64[n])
-  name: str = ""  # folder, tells seeds of one label apart
+  name: str = ""  # of the folder, tells seeds of one label apart
+  folder: pathlib.Path | None = None  # None if it was not read from one
 
 
 Groups = Mapping[str, Sequence[Run]]  # label -> its seeds
@@ -55,7 +56,8 @@ def read(folder: str | pathlib.Path) -> Run:
       f"{path} holds no complete line with a `step`; wait for the first step."
     )
   config, name = _config(folder / "config.json"), folder.resolve().name
-  return Run(str(config.get("label") or name), config, _series(rows), name)
+  label = str(config.get("label") or name)
+  return Run(label, config, _series(rows), name, folder)
 
 
 def _config(path: pathlib.Path) -> dict[str, object]:

@@ -11,7 +11,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from rlvr_jax import methods, report
-from rlvr_jax.training import build, loop, warm_start
+from rlvr_jax.training import build, loop, metrics, warm_start
 from rlvr_jax.training import config as config_lib
 
 Make = Callable[[str], ConfigDict]
@@ -56,11 +56,10 @@ def plan(
   seeds: Sequence[int],
   workdir: str | os.PathLike,
 ) -> dict[str, ConfigDict]:
-  """The configuration of every run, by folder name.
+  """The configuration of every run of methods, by folder name.
 
-  Runs of a seed share one warm start. One seed gives folders named after the
-  methods, several give `method-seed1`. A hyper-parameter set for one method is
-  left out of the runs without it; if no run has the method, it is refused.
+  A hyper-parameter set for one method is left out of the runs without it; if no
+  run has the method, it is refused.
 
   Args:
     make: method name to its configuration.
@@ -69,13 +68,39 @@ def plan(
     workdir: of the comparison.
 
   Returns:
-    Folder name to configuration, in the order they will run.
+    As of `arrange`.
 
   Raises:
     ConfigError: an unknown method, or wrong configurations, all told.
   """
   names = list(methods.CATALOGUE) if list(names) == ["all"] else list(names)
   _check_names(names, seeds)
+  return arrange(make, names, seeds, workdir)
+
+
+def arrange(
+  make: Make,
+  names: Sequence[str],
+  seeds: Sequence[int],
+  workdir: str | os.PathLike,
+) -> dict[str, ConfigDict]:
+  """The configuration of every run, whatever the runs are named after.
+
+  Runs of a seed share one warm start. One seed gives folders of the names,
+  several give `name-seed1`.
+
+  Args:
+    make: name to its configuration.
+    names: of what is compared.
+    seeds: of the runs.
+    workdir: of the comparison.
+
+  Returns:
+    Folder name to configuration, in the order they will run.
+
+  Raises:
+    ConfigError: wrong configurations, all told.
+  """
   workdir, runs = pathlib.Path(workdir), {}
   for seed in seeds:
     for name in names:
@@ -159,6 +184,29 @@ def _check_shared(folder: str, config: ConfigDict, made: dict) -> None:
     )
 
 
+def trained(
+  runs: dict[str, ConfigDict], workdir: str | os.PathLike
+) -> list[report.Run]:
+  """Trains what is not trained yet and reads all runs.
+
+  A run whose last step is written is not built again.
+
+  Args:
+    runs: of `plan` or `arrange`.
+    workdir: gets a folder per run.
+
+  Returns:
+    What the runs logged, in their order.
+  """
+  workdir = pathlib.Path(workdir)
+  rehearse(runs, workdir)
+  for folder, config in runs.items():
+    done = metrics.last_step(workdir / folder / "metrics.jsonl")
+    if done != config.steps - 1:
+      loop.train(config, workdir / folder)
+  return [report.read(workdir / folder) for folder in runs]
+
+
 def compare(
   make: Make,
   names: Sequence[str],
@@ -181,12 +229,7 @@ def compare(
   Returns:
     Path of the report.
   """
-  workdir = pathlib.Path(workdir)
-  runs = plan(make, names, seeds, workdir)
-  rehearse(runs, workdir)
-  for folder, config in runs.items():
-    loop.train(config, workdir / folder)
-  found = [report.read(workdir / folder) for folder in runs]
+  found = trained(plan(make, names, seeds, workdir), workdir)
   page = report.write(found, workdir, title)
   rows = report.summary_text(report.summary_rows(found))
   print(tabulate.tabulate(rows, "keys", disable_numparse=True))

@@ -1,0 +1,1 @@
+"""What the claim experiments of `experiments/claims` are made of."""
