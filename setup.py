@@ -41,6 +41,7 @@ setuptools.setup(
   extras_require={
     "tpu": ["jax[tpu]>=0.10"],
     "cuda": ["jax[cuda13]>=0.10"],
+    "docs": ["furo>=2025.12", "myst-parser>=5.0", "sphinx>=8.2"],
     "envs": ["reasoning-gym"],
     "grams": ["scikit-learn"],
     "language": ["py3langid>=0.4"],

@@ -1,0 +1,155 @@
+"""What the site adds to the pages of docs/, which can be read without it.
+
+- The lists of links on the first page are the navigation.
+- A section of docs/methods that is named after a method gets its reference:
+  the docstring, how to make it and run it, and what it did.
+- A section of docs/reference that is named after a module gets what the module
+  offers.
+"""
+
+import functools
+import importlib
+import inspect
+import pathlib
+import pkgutil
+import re
+import types
+from collections.abc import Callable
+
+import rlvr_jax
+from configs import recipe
+from rlvr_jax import methods
+
+DOCS = pathlib.Path(__file__).parent.parent
+SECTION = re.compile(r"^## `([\w.]+)`\n(?:\n\[code\].*\n)?", re.MULTILINE)
+_CHAPTER = re.compile(r"^## (.+)$", re.MULTILINE)
+_LINK = re.compile(r"^- \[[^]]+\]\(([^)#]+)\.md\)", re.MULTILINE)
+
+
+def edit(app: object, page: str, source: list[str]) -> None:
+  """Rewrites a page in place; Sphinx calls it before it reads the page."""
+  del app
+  folder = page.rpartition("/")[0]
+  added = {"methods": _method, "reference": _module}.get(folder)
+  if page == "index":
+    source[0] += "".join(map(_tree, *zip(*chapters(source[0]).items())))
+  elif added:
+    source[0] = _extended(source[0], added)
+
+
+def chapters(page: str) -> dict[str, list[str]]:
+  """The pages that each chapter of the first page lists, in their order."""
+  _, *parts = _CHAPTER.split(page)
+  listed = zip(parts[::2], map(_LINK.findall, parts[1::2]))
+  return {chapter: pages for chapter, pages in listed if pages}
+
+
+def _tree(chapter: str, pages: list[str]) -> str:
+  listed = "\n".join(pages)
+  return f"\n```{{toctree}}\n:hidden:\n:caption: {chapter}\n\n{listed}\n```\n"
+
+
+def _extended(page: str, added: Callable[[str], str]) -> str:
+  """The page with more at the end of each section that SECTION finds."""
+  start, *parts = SECTION.split(page)
+  told = [
+    f"## `{name}`\n{text}\n{added(name)}\n\n"
+    for name, text in zip(parts[::2], parts[1::2])
+  ]
+  return start + "".join(told)
+
+
+def _method(name: str) -> str:
+  entry = methods.CATALOGUE[name]
+  given = "".join(f", {k}={v!r}" for k, v in entry.example.items())
+  chain = ", ".join(f"`{part}`" for part in recipe.of(name).chain)
+  hooks = next(x.hooks for x in methods.table() if x.name == name)
+  factory = f"{entry.factory.__module__}.{entry.factory.__name__}"
+  return f"""
+| | |
+|---|---|
+| make it | `rlvr_jax.make("{name}"{given})` |
+| run it | `--config=configs/methods/{name}.py`: {chain}, as published; with \
+`:runlocal` behind it on the small task |
+| hooks | {", ".join(hooks)} |
+| result | {_result(name)} |
+
+<details>
+<summary>Arguments, edits, state, metrics and source</summary>
+
+{_directive("autofunction", factory)}
+
+</details>
+"""
+
+
+def _result(name: str) -> str:
+  """What 100 steps on the small task gave, or where to read of the method."""
+  row = _summary().get(name)
+  if row:
+    return (
+      f"in 100 steps on the small task the entropy went from "
+      f"{row['first entropy (nats)']} to {row['final entropy (nats)']} nats; "
+      f"pass@1 {row['pass@1']}, {row['distinct right']} distinct right answers "
+      "of 16 ([all methods](../results/README.md))"
+    )
+  pages = sorted((DOCS / "results").glob("*.md"))
+  told = [p.name for p in pages if f"`{name}`" in p.read_text()]
+  links = ", ".join(f"[{page}](../results/{page})" for page in told)
+  return f"see {links}" if links else "none yet"
+
+
+@functools.cache
+def _summary() -> dict[str, dict[str, str]]:
+  """The table of all runs: method to column to cell."""
+  lines = (DOCS / "results" / "summary.md").read_text().splitlines()
+  cells = [[x.strip() for x in line.split("|")[1:-1]] for line in lines]
+  header, _, *rows = filter(None, cells)
+  return {row[0]: dict(zip(header, row)) for row in rows}
+
+
+def _module(name: str) -> str:
+  module = importlib.import_module(name)
+  told = [_members(module)]
+  for part in parts(module):
+    told.append(f"### `{part.__name__}`\n\n{_members(part)}")
+  return "\n\n".join(told)
+
+
+def _members(module: types.ModuleType) -> str:
+  """The module's own words, and the reference of what it offers."""
+  first = {getattr(rlvr_jax, name) for name in offers(rlvr_jax)}
+  names = [
+    name
+    for name in offers(module)
+    if module is rlvr_jax or getattr(module, name) not in first
+  ]
+  listed = (f":members: {', '.join(names)}", ":imported-members:")
+  return _directive("automodule", module.__name__, *(listed if names else ()))
+
+
+def offers(module: types.ModuleType) -> list[str]:
+  """The functions and classes that a module exports, else those it defines."""
+  exported = hasattr(module, "__path__")
+  names = getattr(module, "__all__", vars(module))
+  found = {name: getattr(module, name) for name in names if name[0] != "_"}
+  return [
+    name
+    for name, value in found.items()
+    if inspect.isfunction(value) or inspect.isclass(value)
+    if value.__module__.startswith("rlvr_jax.")
+    if exported or value.__module__ == module.__name__
+  ]
+
+
+def parts(module: types.ModuleType) -> list[types.ModuleType]:
+  """The modules of a package that exports nothing itself; else none."""
+  if not hasattr(module, "__path__") or offers(module):
+    return []
+  found = pkgutil.iter_modules(module.__path__, module.__name__ + ".")
+  return [importlib.import_module(one.name) for one in found]
+
+
+def _directive(kind: str, name: str, *options: str) -> str:
+  told = "".join(f"   {option}\n" for option in options)
+  return f"```{{eval-rst}}\n.. {kind}:: {name}\n{told}```"
