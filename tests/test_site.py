@@ -14,7 +14,6 @@ from docs.site import insertions, rest
 from rlvr_jax import methods
 
 DOCS = insertions.DOCS
-INDEX = (DOCS / "index.md").read_text()
 
 
 def pages(folder="."):
@@ -29,9 +28,7 @@ def documented():
 
 
 def test_every_page_is_in_the_navigation_once():
-  listed = [
-    p for chapter in insertions.chapters(INDEX).values() for p in chapter
-  ]
+  listed = [page for c in insertions.chapters() for page in c.pages]
   assert sorted(listed) == sorted(pages() - {"index"})
 
 
@@ -71,7 +68,9 @@ def test_a_method_is_told_with_its_docstring_command_and_result():
   assert "autofunction:: rlvr_jax.methods.steer.steer\n" in told
   assert "configs/methods/steer.py`: `grpo`, `steer`" in told
   assert re.search(r"from 0\.945 to \d\.\d+ nats", told)
-  without = re.sub(r"\n\| \| \|.*?</details>\n", "", source[0], flags=re.DOTALL)
+  without = re.sub(
+    r"\n\| make \|.*?</details>\n", "", source[0], flags=re.DOTALL
+  )
   assert without.split() == page.split()
 
 
@@ -122,6 +121,12 @@ def test_a_record_shows_its_fields_with_their_shapes():
   told = rest.fields(rlvr_jax.TokenBatch)
   assert "  mask: Array  # bool[B, T] positions the policy chose" in told
   assert "def " not in told
+
+
+def test_a_table_that_a_program_has_written_gets_the_title_of_its_link():
+  source = [(DOCS / "results" / "summary.md").read_text()]
+  insertions.edit(None, "results/summary", source)
+  assert source[0].startswith("# Every figure of every run\n\n| run ")
 
 
 @pytest.mark.long

@@ -15,6 +15,7 @@ import pkgutil
 import re
 import types
 from collections.abc import Callable
+from typing import NamedTuple
 
 import rlvr_jax
 from configs import recipe
@@ -23,7 +24,14 @@ from rlvr_jax import methods
 DOCS = pathlib.Path(__file__).parent.parent
 SECTION = re.compile(r"^## `([\w.]+)`\n(?:\n\[code\].*\n)?", re.MULTILINE)
 _CHAPTER = re.compile(r"^## (.+)$", re.MULTILINE)
-_LINK = re.compile(r"^- \[[^]]+\]\(([^)#]+)\.md\)", re.MULTILINE)
+_LINK = re.compile(r"^- \[([^]]+)\]\(([^)#]+)\.md\)", re.MULTILINE)
+
+
+class Chapter(NamedTuple):
+  """A part of the navigation."""
+
+  title: str
+  pages: dict[str, str]  # page to title
 
 
 def edit(app: object, page: str, source: list[str]) -> None:
@@ -32,21 +40,29 @@ def edit(app: object, page: str, source: list[str]) -> None:
   folder = page.rpartition("/")[0]
   added = {"methods": _method, "reference": _module}.get(folder)
   if page == "index":
-    source[0] += "".join(map(_tree, *zip(*chapters(source[0]).items())))
+    source[0] += "".join(map(_tree, chapters()))
   elif added:
     source[0] = _extended(source[0], added)
+  elif not source[0].startswith("# "):  # A table that a program has written.
+    title = next(c.pages[page] for c in chapters() if page in c.pages)
+    source[0] = f"# {title}\n\n{source[0]}"
 
 
-def chapters(page: str) -> dict[str, list[str]]:
-  """The pages that each chapter of the first page lists, in their order."""
-  _, *parts = _CHAPTER.split(page)
-  listed = zip(parts[::2], map(_LINK.findall, parts[1::2]))
-  return {chapter: pages for chapter, pages in listed if pages}
+def chapters() -> list[Chapter]:
+  """The lists of links on the first page, with the headings above them."""
+  _, *parts = _CHAPTER.split((DOCS / "index.md").read_text())
+  links = (
+    {page: title for title, page in _LINK.findall(x)} for x in parts[1::2]
+  )
+  return [Chapter(*one) for one in zip(parts[::2], links) if one[1]]
 
 
-def _tree(chapter: str, pages: list[str]) -> str:
-  listed = "\n".join(pages)
-  return f"\n```{{toctree}}\n:hidden:\n:caption: {chapter}\n\n{listed}\n```\n"
+def _tree(chapter: Chapter) -> str:
+  listed = "".join(
+    f"{title} <{page}>\n" for page, title in chapter.pages.items()
+  )
+  options = f":hidden:\n:caption: {chapter.title}\n"
+  return f"\n```{{toctree}}\n{options}\n{listed}```\n"
 
 
 def _extended(page: str, added: Callable[[str], str]) -> str:
@@ -63,15 +79,13 @@ def _method(name: str) -> str:
   entry = methods.CATALOGUE[name]
   given = "".join(f", {k}={v!r}" for k, v in entry.example.items())
   chain = ", ".join(f"`{part}`" for part in recipe.of(name).chain)
-  hooks = next(x.hooks for x in methods.table() if x.name == name)
   factory = f"{entry.factory.__module__}.{entry.factory.__name__}"
   return f"""
-| | |
+| make | `rlvr_jax.make("{name}"{given})` |
 |---|---|
-| make it | `rlvr_jax.make("{name}"{given})` |
-| run it | `--config=configs/methods/{name}.py`: {chain}, as published; with \
+| run | `--config=configs/methods/{name}.py`: {chain}, as published; with \
 `:runlocal` behind it on the small task |
-| hooks | {", ".join(hooks)} |
+| hooks | {", ".join(_hooks()[name])} |
 | result | {_result(name)} |
 
 <details>
@@ -81,6 +95,11 @@ def _method(name: str) -> str:
 
 </details>
 """
+
+
+@functools.cache
+def _hooks() -> dict[str, tuple[str, ...]]:
+  return {line.name: line.hooks for line in methods.table()}
 
 
 def _result(name: str) -> str:
@@ -124,8 +143,11 @@ def _members(module: types.ModuleType) -> str:
     for name in offers(module)
     if module is rlvr_jax or getattr(module, name) not in first
   ]
+  name = module.__name__
+  links = " · ".join(f":py:obj:`~{name}.{one}`" for one in names)
   listed = (f":members: {', '.join(names)}", ":imported-members:")
-  return _directive("automodule", module.__name__, *(listed if names else ()))
+  members = _directive("automodule", name, *(listed if names else ()))
+  return f"```{{eval-rst}}\n{links}\n```\n\n{members}" if names else members
 
 
 def offers(module: types.ModuleType) -> list[str]:

@@ -5,6 +5,7 @@ introduces them, lists with dashes, and headings with what belongs to them.
 """
 
 import ast
+import functools
 import inspect
 import re
 import textwrap
@@ -49,6 +50,20 @@ def skips(
   del app, what, skip, options
   field = (getattr(value, "__doc__", "") or "").startswith("Alias for field")
   return True if field or name == "replace" else None
+
+
+def unsigned(
+  app: object,
+  what: str,
+  name: str,
+  value: object,
+  options: object,
+  signature: str | None,
+  returned: str | None,
+) -> tuple[str, None] | None:
+  """Leaves out the arguments of a record, which are its fields."""
+  del app, name, options, signature, returned
+  return ("", None) if what == "class" and fields(value) else None
 
 
 def rest(doc: str) -> str:
@@ -125,6 +140,7 @@ def _inline(line: str) -> str:
   return _PAPER.sub(r"`arXiv \1 <https://arxiv.org/abs/\1>`__", "".join(parts))
 
 
+@functools.cache
 def fields(kind: type) -> str:
   """The fields of a record as its source has them, with their shapes.
 
