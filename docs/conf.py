@@ -32,6 +32,7 @@ html_css_files = ["site.css"]
 html_show_sphinx = False
 html_copy_source = False
 pygments_style = "friendly"
+highlight_language = "text"  # formulas of docstrings
 pygments_dark_style = "monokai"
 
 
