@@ -84,7 +84,7 @@ def _method(name: str) -> str:
 | make | `rlvr_jax.make("{name}"{given})` |
 |---|---|
 | run | `--config=configs/methods/{name}.py`: {chain}, as published; with \
-`:runlocal` behind it on the small task |
+`:runlocal` behind it on the quickstart task |
 | hooks | {", ".join(_hooks()[name])} |
 | result | {_result(name)} |
 
@@ -103,11 +103,11 @@ def _hooks() -> dict[str, tuple[str, ...]]:
 
 
 def _result(name: str) -> str:
-  """What 100 steps on the small task gave, or where to read of the method."""
+  """What 100 steps of the quickstart gave, or where to read of the method."""
   row = _summary().get(name)
   if row:
     return (
-      f"in 100 steps on the small task the entropy went from "
+      f"in 100 steps on the quickstart task the entropy went from "
       f"{row['first entropy (nats)']} to {row['final entropy (nats)']} nats; "
       f"pass@1 {row['pass@1']}, {row['distinct right']} distinct right answers "
       "of 16 ([all methods](../results/README.md))"
