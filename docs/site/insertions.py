@@ -44,8 +44,7 @@ def edit(app: object, page: str, source: list[str]) -> None:
   elif added:
     source[0] = _extended(source[0], added)
   elif not source[0].startswith("# "):  # A table that a program has written.
-    title = next(c.pages[page] for c in chapters() if page in c.pages)
-    source[0] = f"# {title}\n\n{source[0]}"
+    source[0] = f"# {titles()[page]}\n\n{source[0]}"
 
 
 def chapters() -> list[Chapter]:
@@ -55,6 +54,11 @@ def chapters() -> list[Chapter]:
     {page: title for title, page in _LINK.findall(x)} for x in parts[1::2]
   )
   return [Chapter(*one) for one in zip(parts[::2], links) if one[1]]
+
+
+def titles() -> dict[str, str]:
+  """What the navigation calls each page."""
+  return {page: c.pages[page] for c in chapters() for page in c.pages}
 
 
 def _tree(chapter: Chapter) -> str:
@@ -103,19 +107,22 @@ def _hooks() -> dict[str, tuple[str, ...]]:
 
 
 def _result(name: str) -> str:
-  """What 100 steps of the quickstart gave, or where to read of the method."""
+  """What 100 steps of the quickstart gave, and where to read of the method."""
+  told = ", ".join(
+    f"[{title}](../{page}.md)"
+    for page, title in titles().items()
+    if page.startswith("results/")
+    if f"`{name}`" in (DOCS / f"{page}.md").read_text()
+  )
   row = _summary().get(name)
-  if row:
-    return (
-      f"in 100 steps on the quickstart task the entropy went from "
-      f"{row['first entropy (nats)']} to {row['final entropy (nats)']} nats; "
-      f"pass@1 {row['pass@1']}, {row['distinct right']} distinct right answers "
-      "of 16 ([all methods](../results/README.md))"
-    )
-  pages = sorted((DOCS / "results").glob("*.md"))
-  told = [p.name for p in pages if f"`{name}`" in p.read_text()]
-  links = ", ".join(f"[{page}](../results/{page})" for page in told)
-  return f"see {links}" if links else "none yet"
+  if not row:
+    return told or "none yet"
+  return (
+    "in 100 steps on the quickstart task the entropy went from "
+    f"{row['first entropy (nats)']} to {row['final entropy (nats)']} nats; "
+    f"pass@1 {row['pass@1']}, {row['distinct right']} distinct right answers "
+    f"of 16 ({told})"
+  )
 
 
 @functools.cache
