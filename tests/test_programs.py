@@ -7,6 +7,7 @@ import pytest
 import runs
 from rlvr_jax import methods, stats
 from rlvr_jax.analysis.entropy_law import group_covariance
+from rlvr_jax.sampling.rows import rounded
 from rlvr_jax.training import build, measures
 from rlvr_jax.training.metrics import mean_over_updates
 from rows import FIRST
@@ -109,7 +110,7 @@ def test_logits_exist_for_one_position_in_the_sampler_and_nowhere_else():
   weights = runs.SIZES["width"]
   given = state, ref, *runs.prompts(p)
   traced = {
-    p.sample.trace(*given, text=None): max(rows, weights),
+    p.sample.trace(*given, text=None): max(rounded(rows), weights),
     p.prepare.trace(state, batch, reward, known, {}): weights,
     p.update.trace(state, ref, ready, 0): weights,
   }
