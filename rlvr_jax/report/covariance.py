@@ -7,6 +7,7 @@ from rlvr_jax.analysis import entropy_covariance
 from rlvr_jax.report import curves, style
 from rlvr_jax.report.runs import NO_POINTS, Run
 
+LOGGED = ("covariance/prompt", "policy/entropy")
 FALL, ALL = style.PALETTE[1], style.PALETTE[0]
 CLASSES = {
   "easy": style.PALETTE[2],
@@ -25,11 +26,8 @@ def track(run: Run, window: int = 1) -> entropy_covariance.Track:
   Raises:
     ValueError: fewer than two steps logged both.
   """
-  series = (run.metrics.get(k, NO_POINTS) for k in _LOGGED)
+  series = (run.metrics.get(k, NO_POINTS) for k in LOGGED)
   return entropy_covariance.follow(*series, window=window)
-
-
-_LOGGED = ("covariance/prompt", "policy/entropy")
 
 
 def covariance(
