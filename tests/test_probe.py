@@ -26,6 +26,7 @@ def test_a_chain_that_learns_is_refused(folder, tmp_path):
     probe.Probe(learns, tmp_path)
 
 
+@pytest.mark.long
 def test_a_rollout_has_the_advantages_entropies_and_texts_of_a_step(
   folder, tmp_path
 ):

@@ -8,6 +8,8 @@ from rlvr_jax import testing
 from rlvr_jax.analysis import entropy_dynamics, token_change
 from rlvr_jax.training import policy_step
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 POLICY = np.array([0.7, 0.2, 0.1])
 ENTROPY = 0.80181855
 

@@ -1,13 +1,15 @@
 """The tokens of highest entropy, their share of it, and their words."""
 
-import jax
 import numpy as np
 import pytest
 
-from rlvr_jax import methods, stats, testing
+from golden_adapters import common
+from golden_adapters.clip_cov import edited
 from rlvr_jax.analysis import token_entropy
+from rlvr_jax.methods.forking_tokens import forking_tokens
 from rlvr_jax.report import forks as draw
-from rlvr_jax.types import Need
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
 
 NATS = np.array([[0.0, 2.0, 0.005, 1.0], [3.0, 0.5, 0.0, 9.0]])
 MASK = np.array([[1, 1, 1, 1], [1, 1, 1, 0]], bool)
@@ -42,17 +44,12 @@ def test_all_tokens_hold_all_entropy():
 
 
 def test_they_are_the_tokens_that_the_method_trains_on():
-  method = methods.make("forking_tokens", entropy="old")
-  example = testing.tiny(method, prompts=2, length=4)
-  outcome = testing.step(method, example)
-  key = Need(stats.Entropy(), when="rollout").key
-  nats, mask = jax.device_get((example.batch.stats[key], example.batch.mask))
-  found = token_entropy.forks(nats, mask)
-  told = outcome.metrics
-  share = found.chosen.sum() / mask.sum()
-  assert share == pytest.approx(told["forking_tokens/selected_fraction"])
-  threshold = told["forking_tokens/threshold_nats"]
-  assert found.threshold == pytest.approx(threshold)
+  method, flat = forking_tokens(), np.zeros(MASK.shape, np.float32)
+  stats = {method.needs[0].key: np.float32(NATS)}
+  batch = common.batch(flat, flat, MASK)
+  trained = edited(method, batch, flat, stats=stats).mask
+  chosen = token_entropy.forks(NATS, MASK).chosen
+  np.testing.assert_array_equal(chosen, trained)
 
 
 def test_the_most_frequent_words_come_first():

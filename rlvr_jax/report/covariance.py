@@ -77,4 +77,12 @@ def _classes(axes: Axes, run: Run) -> None:
     if line is not None:
       for raw in line.raw:
         axes.plot(*raw, color=colour, alpha=0.28, lw=0.7)
-      axes.plot(line.steps, line.mean, color=colour)
+      few = len(line.steps) < curves.SHORTEST_SMOOTHED
+      axes.plot(
+        line.steps,
+        line.mean,
+        color=colour,
+        linestyle="" if few else "-",
+        marker="o" if few else "",
+        markersize=4,
+      )

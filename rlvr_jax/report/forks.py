@@ -38,13 +38,15 @@ def histogram(
     ):
       axes.hist(part, edges, color=colour, log=True)
     axes.axvline(found.threshold, color=style.INK, lw=1, ls=(0, (4, 1.6)))
+    left = found.threshold < edges[-1] / 2
     axes.annotate(
       f"top {share:.0%}: from {found.threshold:.2f} nats,\n"
       f"{found.mass:.0%} of all entropy",
       (found.threshold, 0.97),
-      (6, 0),
+      (6 if left else -6, 0),
       xycoords=("data", "axes fraction"),
       textcoords="offset points",
+      ha="left" if left else "right",
       va="top",
       fontsize=9,
       path_effects=[withStroke(linewidth=3, foreground="white")],

@@ -68,8 +68,8 @@ def _points(axes: Axes, estimate: np.ndarray, change: np.ndarray) -> None:
     x[shown][pick], y[shown][pick], s=5, alpha=0.3, color=TRUE, linewidths=0
   )
   axes.grid(False)
-  axes.xaxis.set_major_locator(MaxNLocator(5, symmetric=True))
-  axes.yaxis.set_major_locator(MaxNLocator(5, symmetric=True))
+  axes.xaxis.set_major_locator(MaxNLocator(5))
+  axes.yaxis.set_major_locator(MaxNLocator(5))
 
 
 def _scaled(x: np.ndarray) -> np.ndarray:
