@@ -136,7 +136,7 @@ def estimates(step: Step) -> dict[str, np.ndarray]:
   found["discriminator"] = -gain * entropy_dynamics.discriminator(logp, entropy)
   found["covariance"] = -reduce.centred_product(gain, logp, step.mask)
   return {
-    name: step.step_size * clean(np.asarray(x, np.float64))
+    name: step.step_size * np.asarray(x, np.float64)
     for name, x in found.items()
   }
 
