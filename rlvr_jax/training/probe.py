@@ -17,8 +17,9 @@ from rlvr_jax.training import config as config_lib
 from rlvr_jax.training import drawing, policy_step, resume, warm_start
 from rlvr_jax.training.build import build
 from rlvr_jax.training.checkpoint import Checkpoints
+from rlvr_jax.training.state import TrainState
 from rlvr_jax.training.watch import Watch
-from rlvr_jax.types import Array, TokenBatch
+from rlvr_jax.types import Array, PyTree, TokenBatch
 
 
 class Seen(NamedTuple):
@@ -36,6 +37,7 @@ class Probe:
     config: of the run; its chain must not learn a model of rewards.
     workdir: of the run. The newest checkpoint in it is read; without one the
       warm start is, and it is made if it is missing.
+    at_start: look at the warm start in any case.
 
   Attributes:
     run: as it was built.
@@ -45,7 +47,12 @@ class Probe:
     ValueError: the configuration is wrong, or its chain has a learner.
   """
 
-  def __init__(self, config: ConfigDict, workdir: str | os.PathLike):
+  def __init__(
+    self,
+    config: ConfigDict,
+    workdir: str | os.PathLike,
+    at_start: bool = False,
+  ):
     config_lib.check(config, workdir)
     self.run = run = build(config)
     if run.programs.learn:
@@ -55,15 +62,22 @@ class Probe:
       )
     params = warm_start.load_or_train(run, workdir)
     self._ref = run.programs.weights.frozen(params)
-    kept = Checkpoints(pathlib.Path(workdir) / "checkpoints", read_only=True)
-    self._state = resume.start(run, params, self._ref, kept)
-    kept.close()
+    if at_start:
+      self._state = resume.begin(run, params)
+    else:
+      self._state = self._newest(params, pathlib.Path(workdir) / "checkpoints")
     self.params = run.programs.weights.whole(self._state.params, self._ref)
     self._measure = policy_step.measure(
       run.programs.model,
       slices=run.programs.settings.slices,
       chunk=run.programs.settings.chunk,
     )
+
+  def _newest(self, params: PyTree, folder: pathlib.Path) -> TrainState:
+    kept = Checkpoints(folder, read_only=True)
+    state = resume.start(self.run, params, self._ref, kept)
+    kept.close()
+    return state
 
   def rollout(self, ahead: int = 0) -> Seen:
     """Returns the rollout that the next step would learn from.
