@@ -6,6 +6,7 @@ import pytest
 
 import runs
 from rlvr_jax import methods, stats
+from rlvr_jax.analysis import entropy_covariance
 from rlvr_jax.analysis.entropy_law import group_covariance
 from rlvr_jax.sampling.rows import rounded
 from rlvr_jax.training import build, measures
@@ -246,9 +247,15 @@ def test_the_covariances_are_those_of_the_entropy_law():
   )
   measured = jax.jit(measures.covariance)(batch)
   assert whole.keys() >= measured.keys()
-  logp, mask, gain, group = (
-    np.delete(np.asarray(x), 5, axis=0)
-    for x in (batch.old_logp, batch.mask, batch.advantages, batch.group)
+  fields = (
+    batch.old_logp,
+    batch.mask,
+    batch.advantages,
+    batch.group,
+    batch.reward,
+  )
+  logp, mask, gain, group, solved = (
+    np.delete(np.asarray(x), 5, axis=0) for x in fields
   )
   by_prompt = group_covariance(logp, mask, gain[:, 0], group)
   np.testing.assert_allclose(
@@ -256,6 +263,12 @@ def test_the_covariances_are_those_of_the_entropy_law():
   )
   pooled = np.cov(logp[mask], gain[mask], ddof=0)[0, 1]
   np.testing.assert_allclose(measured["covariance/token"], pooled, rtol=1e-4)
+  counted = mask.any(axis=1)
+  share = np.bincount(group[counted], solved[counted])
+  share /= np.bincount(group[counted])
+  for name, mean in entropy_covariance.by_accuracy(by_prompt, share).items():
+    found = measured[f"covariance/prompt_{name}"]
+    np.testing.assert_allclose(found, mean, rtol=1e-4, atol=1e-7)
 
 
 def test_the_slow_copy_exists_only_when_a_method_asks_for_it():

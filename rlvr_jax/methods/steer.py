@@ -7,7 +7,7 @@ from rlvr_jax import reduce
 from rlvr_jax.objective import is_clipped
 from rlvr_jax.stats import CovProbLogp, Entropy
 from rlvr_jax.transform import LossTransform
-from rlvr_jax.types import Need
+from rlvr_jax.types import Array, Need
 
 CHOICES = {
   "mapping": ("exp", "linear"),
@@ -103,20 +103,17 @@ def steer(
   entropy = Need(Entropy(), when=when)
   mean_discriminator = Need(CovProbLogp())
 
-  def omega(objective, context):
-    logp, advantages = context.logp, objective.advantages
-    p = jnp.clip(jnp.exp(logp), 1e-8, 1 - 1e-8)
-    discriminator = p * (jnp.log(p) + context.stat(entropy))
-    if form == "released":
-      old = jnp.clip(jnp.exp(context.batch.old_logp), 1e-8, 1.0)
-      change = -advantages / old * discriminator * (1 - p)
-    else:
-      ratio = jnp.exp(reduce.clamp(logp - context.batch.old_logp, -20.0, 20.0))
-      step = jnp.where(is_clipped(objective, context), 0.0, ratio * advantages)
-      if form == "theorem":
-        change = -step * discriminator * (1 - p)
-      else:
-        change = -step * (discriminator - context.stat(mean_discriminator))
+  def estimated(objective, context):
+    n = context.stat(mean_discriminator) if form == "exact" else None
+    change = omega(
+      form,
+      context.logp,
+      context.batch.old_logp,
+      objective.advantages,
+      context.stat(entropy),
+      mean_discriminator=n,
+      clipped=form != "released" and is_clipped(objective, context),
+    )
     change = jax.lax.stop_gradient(change)
     return jnp.where(jnp.isfinite(change), change, 0.0)
 
@@ -152,7 +149,7 @@ def steer(
 
   def apply(objective, state, context):
     mask = objective.mask > 0
-    change = omega(objective, context)
+    change = estimated(objective, context)
     weight = reduce.in_blocks(weigh, scope_rows, change, mask)
     metrics = {
       "steer/weight_mean": reduce.masked_mean(weight, mask),
@@ -166,3 +163,39 @@ def steer(
 
   needs = (entropy, mean_discriminator) if form == "exact" else (entropy,)
   return LossTransform("steer", apply=apply, needs=needs)
+
+
+def omega(
+  form: str,
+  logp: Array,
+  old_logp: Array,
+  advantages: Array,
+  entropy: Array,
+  *,
+  mean_discriminator: Array | None = None,
+  clipped: Array | bool = False,
+) -> Array:
+  """Returns Omega of each token: nats per unit of step size, > 0 raises H.
+
+  Args:
+    form: "released", "theorem" or "exact", as of `steer`.
+    logp: f[...] current log-probability of the sampled token, nats.
+    old_logp: f[...] that at sampling time, nats.
+    advantages: f[...].
+    entropy: f[...] H at the position, nats.
+    mean_discriminator: f[...] N at the position; read by "exact" only.
+    clipped: bool[...] where PPO clips; not read by "released".
+
+  Returns:
+    f[...]; not finite where its arguments are not.
+  """
+  p = jnp.clip(jnp.exp(logp), 1e-8, 1 - 1e-8)
+  discriminator = p * (jnp.log(p) + entropy)
+  if form == "released":
+    old = jnp.clip(jnp.exp(old_logp), 1e-8, 1.0)
+    return -advantages / old * discriminator * (1 - p)
+  ratio = jnp.exp(reduce.clamp(logp - old_logp, -20.0, 20.0))
+  step = jnp.where(clipped, 0.0, ratio * advantages)
+  if form == "theorem":
+    return -step * discriminator * (1 - p)
+  return -step * (discriminator - mean_discriminator)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from rlvr_jax import objective, reduce, stats
+from rlvr_jax.analysis import entropy_covariance
 from rlvr_jax.sampling import sampler
 from rlvr_jax.training import ragged
 from rlvr_jax.types import Array, TokenBatch
@@ -111,7 +112,8 @@ def covariance(batch: TokenBatch) -> dict[str, Array]:
   Of the main draw, without responses that no longer count. `token` pools the
   counted tokens; `prompt` takes a response with its mean log-prob l as one
   action, and is the mean over prompts of the covariance of l and exp(l) A over
-  their responses.
+  their responses; `prompt_hard`, `_middle` and `_easy` are means over prompts
+  of one class of accuracy, NaN where there is none.
 
   Args:
     batch: with its advantages.
@@ -131,11 +133,23 @@ def covariance(batch: TokenBatch) -> dict[str, Array]:
   one_each = jnp.maximum(reduce.group_count(group), 1)
   of_row = jnp.where(group >= 0, apart(logp) * apart(gain) / one_each, 0)
   pooled = reduce.centred_product(batch.old_logp, batch.advantages, token)
+  solved = reduce.group_mean(batch.reward, group)
   return {
     "covariance/token": reduce.masked_mean(pooled, token),
     "covariance/prompt": of_row.sum()
     / jnp.maximum(reduce.group_total(group), 1),
+    **{
+      f"covariance/prompt_{name}": _mean_of_groups(of_row, group, inside)
+      for name, inside in entropy_covariance.classes(solved).items()
+    },
   }
+
+
+def _mean_of_groups(of_row: Array, group: Array, inside: Array) -> Array:
+  """f32[]: sum over rows of some groups per group; NaN without groups."""
+  count = reduce.group_total(jnp.where(inside, group, -1))
+  total = jnp.where(inside, of_row, 0).sum()
+  return jnp.where(count > 0, total / jnp.maximum(count, 1), jnp.nan)
 
 
 def mismatch(logp: Array, sampled: Array, mask: Array) -> dict[str, Array]:

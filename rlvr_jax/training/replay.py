@@ -1,6 +1,7 @@
 """Makes the update of a dump again, and looks where it stops being finite."""
 
 import pathlib
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax
@@ -109,9 +110,14 @@ def _number(count: float) -> str:
   return f"{count:.0f}" if count >= 1 else f"{count:.2g}"
 
 
+def configuration(plain: Mapping[str, object]) -> ConfigDict:
+  """The configuration of a run of its config.json."""
+  return ConfigDict(_with_tuples(dict(plain)))
+
+
 def built(plain: dict) -> AnyRun:
   """The run of a configuration as it was written down."""
-  config = ConfigDict(_with_tuples(plain))
+  config = configuration(plain)
   return sft.build(config) if fields.is_supervised(config) else build(config)
 
 

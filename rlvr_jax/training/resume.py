@@ -27,13 +27,25 @@ def facts(run: AnyRun) -> Facts:
   return {"chain": list(run.config.chain)}
 
 
+def begin(run: AnyRun, params: PyTree) -> TrainState:
+  """The state before the first step.
+
+  Made under jit, scalars included, so that a fresh and a restored state have
+  the same layout and the update is traced once.
+
+  Args:
+    run: as it was built.
+    params: of the decoder at the beginning.
+  """
+  init = run.programs.init_state
+  where = state_lib.layout(jax.eval_shape(init, run.key, params), run.mesh)
+  return jax.jit(init, out_shardings=where)(run.key, params)
+
+
 def start(
   run: AnyRun, params: PyTree, ref: PyTree | None, checkpoints: Checkpoints
 ) -> TrainState:
   """The state of the newest checkpoint, else the one before the first step.
-
-  Made under jit, scalars included, so that a fresh and a restored state have
-  the same layout and the update is traced once.
 
   Args:
     run: as it was built.
@@ -44,16 +56,14 @@ def start(
   Raises:
     ConfigError: of another chain, another model, or all damaged.
   """
-  init = run.programs.init_state
-  shapes = jax.eval_shape(init, run.key, params)
-  where = state_lib.layout(shapes, run.mesh)
+  shapes = jax.eval_shape(run.programs.init_state, run.key, params)
   found = held(run, shapes, checkpoints)
   if found is not None and "chain" in found[1]:
     return TrainState(**found[1]["run"], **found[1]["chain"])
   if found is not None:
     params = run.programs.weights.whole(found[1]["run"]["params"], ref)
-  begin = jax.jit(init, out_shardings=where)(run.key, params)
-  return begin if found is None else begin.replace(**found[1]["run"])
+  fresh = begin(run, params)
+  return fresh if found is None else fresh.replace(**found[1]["run"])
 
 
 def held(
