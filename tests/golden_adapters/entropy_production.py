@@ -39,20 +39,25 @@ def _case(case: common.Case) -> dict[str, object]:
   # The noise of x and then of g, along the axis of particles.
   noise = inputs["noise"].reshape(z.shape)
   step = lambda z, noise: active_particles.step(z, noise, hp["dt"], model)
-  exact = jax.vmap(lambda z: entropy_production.terms(process, score, z))(z)
-  dynamic = jax.vmap(
-    lambda z, noise: entropy_production.dynamic_terms(
+  slopes = lambda z: entropy_production.slopes(process.drift, z)[0].sum(-1)
+
+  @jax.jit
+  @jax.vmap
+  def each(z, noise):
+    exact = entropy_production.terms(process, score, z)
+    dynamic = entropy_production.dynamic_terms(
       process, score, step, z, noise, hp["dt"]
     )
-  )(z, noise)
+    return exact, dynamic, process.drift(z)[0], slopes(z)
+
+  exact, dynamic, drift, divergence = each(z, noise)
   weights = entropy_production.Weights(*map(float, hp["lambdas"]))
   loss = lambda terms: entropy_production.loss(terms, z[0].size, weights)
-  slopes = lambda z: entropy_production.slopes(process.drift, z)[0].sum(-1)
   covariance = active_particles.covariance(model)
   alone = active_particles.rate(model)
   return {
-    "drift": jax.vmap(process.drift)(z)[:, 0],
-    "div_force": jax.vmap(slopes)(z),
+    "drift": drift,
+    "div_force": divergence,
     "sm_loss": loss(exact),
     "denoising_loss": loss(dynamic),
     "Sigma": covariance,
