@@ -31,6 +31,7 @@ setuptools.setup(
     "pillow",
     "orbax-checkpoint>=0.11",
     "pyarrow",
+    "scipy",
     "tabulate",
     "tensorboardX",
     "tensorflow-datasets>=4.9.7",

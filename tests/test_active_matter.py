@@ -69,7 +69,7 @@ def program(monkeypatch):
       near = rate + 0.01 * jax.random.normal(key)
       zero, parts = jnp.float32(0), jnp.full(sizes.particles, rate)
       network = ScoreNet(1, nnx.Rngs(0))
-      values = near, zero, near, zero, rate, parts
+      values = near, zero, near, zero, parts, rate
       return learning.Found(*values), nnx.state(network)
 
     monkeypatch.setattr(learning, "found", found)
@@ -80,14 +80,13 @@ def test_the_program_writes_a_row_for_each_case_and_both_pictures(
   program, tmp_path
 ):
   folder = tmp_path / "new"
-  argv = ["", f"--workdir={folder}", "--speeds=0,2,1", "--seeds=3"]
-  program.flags.FLAGS(argv)
-  program.main(argv[:1])
+  program.flags.FLAGS(["", f"--workdir={folder}", "--seeds=3"])
+  program.main()
   rows = json.loads((folder / "results.json").read_text())
   names = [(row["case"], row["model"]["speed"]) for row in rows]
-  assert names[:3] == [("alone", 0), ("alone", 1), ("alone", 2)]
-  assert names[3:] == [("independent", 1), ("repelling", 1)]
-  assert [row["closed_form"] for row in rows] == [0, 1, 4, 3, None]
+  assert names[:4] == [("alone", speed) for speed in (0, 0.5, 1, 2)]
+  assert names[4:] == [("independent", 1), ("repelling", 1)]
+  assert [row["closed_form"] for row in rows] == [0, 0.25, 1, 4, 3, None]
   for row in rows:
     assert len(row["seeds"]) == 3
     assert row["total"]["low"] < row["total"]["mean"] < row["total"]["high"]
