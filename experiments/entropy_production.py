@@ -94,7 +94,8 @@ def main() -> None:
   how = _SEEDS.value, _UPDATES.value
   alone, weights = zip(*(run(case, *how) for case in ALONE))
   rows = [*alone, *(run(case, *how)[0] for case in GROUPS)]
-  (folder / "results.json").write_text(json.dumps(rows, indent=2) + "\n")
+  text = json.dumps(rows, indent=2, allow_nan=False)
+  (folder / "results.json").write_text(text + "\n")
   (folder / "results.md").write_text(results.table(rows) + "\n")
   score = functools.partial(learning.score, weights[-1], ALONE[-1].model)
   results.draw(folder, alone, score)

@@ -79,7 +79,8 @@ def test_the_rate_grows_with_the_square_of_the_speed_and_falls_with_noise():
 def test_what_does_not_swim_has_no_flow_anywhere():
   model = MODEL._replace(speed=0.0)
   z = np.random.default_rng(0).normal(size=(2, 3, 2))
-  flow = ep.velocity(ap.process(model), lambda z: ap.score(z, model), z)
+  process, score = ap.process(model), lambda z: ap.score(z, model)
+  flow = jax.jit(lambda z: ep.velocity(process, score, z))(z)
   np.testing.assert_allclose(flow, 0, atol=1e-12)
   assert ap.rate(model) == 0
 
@@ -97,10 +98,10 @@ def test_at_the_score_the_flow_keeps_the_density_at_every_point():
   drift = lambda z: flow(z) + diffusion * score(z)
   process = ep.Process(drift, diffusion)
   z = np.random.default_rng(0).normal(size=(5, 2))
-  np.testing.assert_allclose(
-    jax.vmap(lambda z: ep.velocity(process, score, z))(z), jax.vmap(flow)(z)
-  )
-  terms = lambda score: jax.vmap(lambda z: ep.terms(process, score, z))(z)
+  velocity = lambda z: (ep.velocity(process, score, z), flow(z))
+  np.testing.assert_allclose(*jax.jit(jax.vmap(velocity))(z))
+  each = lambda score: lambda z: ep.terms(process, score, z)
+  terms = lambda score: jax.jit(jax.vmap(each(score)))(z)
   right = terms(score)
   np.testing.assert_allclose(right.divergence + right.inner, 0, atol=1e-9)
   assert np.ptp(right.inner) > 1  # Neither is 0 by itself.
@@ -119,17 +120,18 @@ def test_particles_that_do_not_meet_add_up():
   process, score = ap.process(MODEL), lambda z: ap.score(z, MODEL)
   z = np.random.default_rng(0).normal(size=(2, 3, 2))
   rates = lambda z: ap.by_particle(ep.rates(process, score, z)).total
-  alone = [rates(z[:, [i]])[0] for i in range(3)]
-  np.testing.assert_allclose(rates(z), alone)
+  alone = jax.vmap(lambda z: rates(z[:, None])[0], in_axes=1)
+  np.testing.assert_allclose(*jax.jit(lambda z: (rates(z), alone(z)))(z))
 
 
 def test_a_random_probe_gives_the_slopes_on_average():
   z = np.random.default_rng(0).normal(size=(2, 2, 1))
-  jacobian = jax.jacobian(curved)(z).reshape(4, 4)
-  exact = ep.slopes(curved, z)
+  jacobian = jax.jit(jax.jacobian(curved))(z).reshape(4, 4)
+  exact = jax.jit(lambda z: ep.slopes(curved, z))(z)
   np.testing.assert_allclose(exact.ravel(), np.diag(jacobian))
   probes = signs(4).reshape(-1, *z.shape)
-  estimated = jax.vmap(lambda probe: ep.slopes(curved, z, probe))(probes)
+  estimate = jax.vmap(lambda probe: ep.slopes(curved, z, probe))
+  estimated = jax.jit(estimate)(probes)
   np.testing.assert_allclose(estimated.mean(0), exact)
   assert np.ptp(estimated, axis=0).min() > 0.1
 
@@ -163,7 +165,7 @@ def test_for_short_steps_the_dynamics_give_the_terms_of_score_matching():
   model = ap.Model(repulsion=2.0)
   process = ap.process(model)
   z = np.array([[[0.2], [1.1]], [[0.3], [-0.5]]])
-  exact = ep.terms(process, curved, z)
+  exact = jax.jit(lambda z: ep.terms(process, curved, z))(z)
   noises = signs(4).reshape(-1, *z.shape)
 
   def error(time):
@@ -189,13 +191,13 @@ def test_a_part_of_the_loss_without_weight_is_not_computed():
 
 
 def test_the_integrator_tends_to_the_closed_covariance():
+  step = lambda z, noise, time: ap.step(z, noise, time, MODEL)
+  parts = jax.jit(jax.jacobian(step, (0, 1)))
+
   def error(time):
-    step = lambda z, noise: ap.step(z, noise, time, MODEL).ravel()
     zero = np.zeros((2, 1, 1))
-    kept, added = (
-      np.asarray(jax.jacobian(step, i)(zero, zero)).reshape(2, 2)
-      for i in range(2)
-    )
+    found = parts(zero, zero, time)
+    kept, added = (np.asarray(part).reshape(2, 2) for part in found)
     # vec(S) = (1 - K x K)^-1 vec(L L') for S = K S K' + L L'.
     kron = np.eye(4) - np.kron(kept, kept)
     found = np.linalg.solve(kron, (added @ added.T).ravel()).reshape(2, 2)
@@ -215,6 +217,8 @@ def test_particles_push_each_other_apart_with_equal_force():
   many = force(0.0, 0.4, 1.7, -0.9)
   assert float(many.sum()) == pytest.approx(0, abs=1e-12)
   assert float(force(0.3)[0]) == 0
+  # Two that happen to be at one place feel the others only.
+  np.testing.assert_allclose(force(0.3, 0.3, 2.0), [-0.3, -0.3, 0.6])
 
 
 def test_the_box_repeats_itself():

@@ -55,12 +55,14 @@ def repulsion(x: Array, model: Model) -> Array:
   """Sum of F over the other particles, f[N, d] of positions f[N, d]."""
   apart = x[:, None] - x[None]
   apart -= 2 * model.half_width * jnp.round(apart / (2 * model.half_width))
-  itself = jnp.eye(len(x), dtype=bool)
-  # 1 instead of 0, where the root has no derivative.
-  distance = jnp.sqrt(jnp.where(itself, 1.0, (apart**2).sum(axis=-1)))
+  square = (apart**2).sum(axis=-1)
+  # At one place are a particle and itself, and by chance two: there the force
+  # has no direction and the root no derivative.
+  together = square == 0
+  distance = jnp.sqrt(jnp.where(together, 1.0, square))
   overlap = model.sharpness * (2 * model.radius - distance)
   size = jax.nn.softplus(overlap) / model.sharpness
-  return (jnp.where(itself, 0.0, size / distance)[..., None] * apart).sum(1)
+  return (jnp.where(together, 0.0, size / distance)[..., None] * apart).sum(1)
 
 
 def step(z: Array, noise: Array, time: float, model: Model) -> Array:
