@@ -17,7 +17,6 @@ NOT_YET = frozenset(
     "ares",
     "entropy_block_pruning",
     "entropy_guided_attention",
-    "entropy_production",
     "gigpo",
     "vogue",
   }
