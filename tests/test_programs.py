@@ -54,8 +54,13 @@ def moved(p):
 
 
 def assert_close(got, want, floor=1e-3):
-  """To 1e-5 of the largest entry of a leaf, or of the floor."""
+  """To 1e-5 of the largest entry of a leaf, or of the floor.
+
+  A metric of something that is not there is NaN in both.
+  """
   for g, w in zip(jax.tree.leaves(got), jax.tree.leaves(want)):
+    np.testing.assert_array_equal(np.isnan(g), np.isnan(w))
+    g, w = np.nan_to_num(g), np.nan_to_num(w)
     assert np.abs(g - w).max() <= 1e-5 * max(np.abs(w).max(), floor)
 
 
