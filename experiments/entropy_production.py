@@ -17,12 +17,11 @@ from typing import NamedTuple
 import jax
 import numpy as np
 from absl import flags
-from scipy import stats
 
 from experiments.active_matter import learning, results
+from experiments.claiming import rule
 from rlvr_jax.analysis import active_particles
 from rlvr_jax.analysis.active_particles import Model
-from rlvr_jax.report.active_particles import Estimate
 from rlvr_jax.training import command
 from rlvr_jax.types import PyTree
 
@@ -61,6 +60,7 @@ GROUPS = [
 def run(case: Case, seeds: int, updates: int) -> tuple[dict, PyTree]:
   """One row of results.json, and the weights of the last seed's score."""
   sizes = learning.Sizes(particles=case.particles, updates=updates)
+  interval = lambda values: rule.interval(values)._asdict()
   each = []
   for seed in range(seeds):
     found, params = learning.found(jax.random.key(seed), case.model, sizes)
@@ -72,19 +72,12 @@ def run(case: Case, seeds: int, updates: int) -> tuple[dict, PyTree]:
     "particles": case.particles,
     "model": case.model._asdict(),
     "closed_form": case.known,
-    "by_particle": [estimate(values)._asdict() for values in by_particle],
+    "by_particle": [interval(values) for values in by_particle],
     "seeds": stacked["total"].tolist(),
   }
-  row |= {name: estimate(v)._asdict() for name, v in stacked.items()}
+  row |= {name: interval(values) for name, values in stacked.items()}
   print(results.table([row]).splitlines()[-1], flush=True)
   return row, params
-
-
-def estimate(values: np.ndarray) -> Estimate:
-  """The mean over f[seeds] with Student's 95 % interval."""
-  half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
-  mean = float(values.mean())
-  return Estimate(mean, mean - float(half), mean + float(half))
 
 
 def main() -> None:
@@ -94,8 +87,7 @@ def main() -> None:
   how = _SEEDS.value, _UPDATES.value
   alone, weights = zip(*(run(case, *how) for case in ALONE))
   rows = [*alone, *(run(case, *how)[0] for case in GROUPS)]
-  text = json.dumps(rows, indent=2, allow_nan=False)
-  (folder / "results.json").write_text(text + "\n")
+  (folder / "results.json").write_text(json.dumps(rows, indent=2) + "\n")
   (folder / "results.md").write_text(results.table(rows) + "\n")
   score = functools.partial(learning.score, weights[-1], ALONE[-1].model)
   results.draw(folder, alone, score)

@@ -95,11 +95,3 @@ def test_the_program_writes_a_row_for_each_case_and_both_pictures(
   assert len(lines) == 2 + len(rows)
   for name in ("rate", "flow"):
     assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_the_interval_is_that_of_student(program):
-  found = program.estimate(np.array([1.0, 2.0, 3.0]))
-  assert found.mean == 2
-  # 4.303 is the 97.5 % quantile at two degrees of freedom.
-  assert found.high - 2 == pytest.approx(4.303 / 3**0.5, rel=1e-3)
-  assert found.low == pytest.approx(4 - found.high)

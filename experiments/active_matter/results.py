@@ -12,7 +12,7 @@ from rlvr_jax.analysis import active_particles, entropy_production
 from rlvr_jax.analysis.active_particles import Model
 from rlvr_jax.report import active_particles as figures
 from rlvr_jax.report import style
-from rlvr_jax.report.active_particles import Estimate, Flow
+from rlvr_jax.report.active_particles import Flow
 
 _HEADS = (
   *("particles", "number", "speed", "closed form", "without a score"),
@@ -58,7 +58,7 @@ def draw(
   model = Model(**alone[-1]["model"])
   grid = np.linspace(0, speeds[-1], 100)
   line = grid, np.asarray(active_particles.rate(model._replace(speed=grid)))
-  found = [Estimate(**row["total"]) for row in alone]
+  found = [tuple(row["total"].values()) for row in alone]
   closed = lambda z: active_particles.score(z, model)
   flows = [
     _flow("From the learned score", score, model),

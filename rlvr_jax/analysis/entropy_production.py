@@ -81,6 +81,7 @@ def slopes(field: Field, z: Array, probe: Array | None = None) -> Array:
   Returns:
     f[...].
   """
+  z = jnp.asarray(z)
   along = lambda tangent: jax.jvp(field, (z,), (tangent,))[1] * tangent
   if probe is not None:
     return along(probe)

@@ -19,14 +19,6 @@ _CONTOURS = tuple(np.exp([-4.5, -2.0, -0.5]))
 _SHADES = LinearSegmentedColormap.from_list("rate", ["#FFFFFF", ESTIMATE])
 
 
-class Estimate(NamedTuple):
-  """A rate with the ends of its interval."""
-
-  mean: float
-  low: float
-  high: float
-
-
 class Flow(NamedTuple):
   """A probability flow on a grid of X positions and G directions."""
 
@@ -40,14 +32,14 @@ class Flow(NamedTuple):
 
 def against_speed(
   speeds: Sequence[float],
-  estimates: Sequence[Estimate],
+  estimates: Sequence[tuple[float, float, float]],
   line: tuple[np.ndarray, np.ndarray],
 ) -> Figure:
   """Draws estimated rates over the line of the closed form.
 
   Args:
     speeds: at which rates were estimated.
-    estimates: one for each.
+    estimates: mean and both ends of the interval for each.
     line: speeds and rates of the closed form.
 
   Returns:
