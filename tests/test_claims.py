@@ -196,10 +196,10 @@ def tiny(folder: pathlib.Path) -> Claim:
     "model.width": 16,
     "model.layers": 1,
     "model.hidden": 16,
-    "warm_start.steps": 2,
-    "warm_start.batch": 8,
+    "warm_start.steps": 400,  # Until a few responses are right.
+    "warm_start.batch": 64,
     "steps": 3,
-    "rollout.prompts": 8,
+    "rollout.prompts": 16,
     "rollout.per_prompt": 4,
     "train.updates": 2,
     "rollout.mismatch_every": 0,
@@ -220,9 +220,9 @@ def tiny(folder: pathlib.Path) -> Claim:
 def test_a_claim_runs_from_training_to_its_row(tmp_path, monkeypatch):
   claim = tiny(tmp_path)
   found = program.run(claim, tmp_path)
-  # No estimate is nearer to one step of plain descent than the exact one.
-  exact = np.array(found.figures["pearson_exact"])
-  assert (exact > found.figures["pearson_covariance"]).all()
+  # Where positions share no weights, the exact estimate is the best.
+  exact = np.array(found.figures["table_pearson_exact"])
+  assert (exact > found.figures["table_pearson_covariance"]).all()
   names = {f"{arm}-seed{s}" for arm in claim.arms for s in claim.seeds}
   assert names <= {path.name for path in (tmp_path / "tiny").iterdir()}
   png = (tmp_path / program.FOLDER / "tiny.png").read_bytes()
