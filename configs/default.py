@@ -44,6 +44,9 @@ def get_config(arg: str | None = None) -> ConfigDict:
   c.seed = 0  # decides everything random
   c.steps = 200  # RL steps
   c.progress = True  # show a progress bar
+  # True: while a rollout is graded and learnt from, the next one is sampled,
+  # one step off-policy; rollout_correction must be in the chain.
+  c.async_rollout = False
   # Methods from left to right; the hyper-parameters of one stand in a
   # sub-dict of its name: c.clip_cov.fraction = 2e-4. All methods have one,
   # those outside the chain must be left as they are.

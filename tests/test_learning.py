@@ -80,7 +80,9 @@ def test_the_second_model_starts_as_the_policy_in_memory_of_its_own(plain):
   for _ in range(2):
     state, lines = runs.step(plain, state, ref)
   assert distance(*jax.device_get((state.params, state.learned.params))) > 1e-3
-  assert all(np.isfinite(v) for v in lines[0].values())
+  # NaN is the metric of problems of a difficulty that none has.
+  told = {k: v for k, v in lines[0].items() if "covariance/prompt_" not in k}
+  assert all(np.isfinite(v) for v in told.values())
 
 
 def test_where_the_policy_is_the_reference_nothing_is_scored_at_first(plain):
@@ -203,7 +205,7 @@ def test_every_step_of_a_run_is_looked_at_for_its_learner(monkeypatch):
   line = {"learner/skipped_fraction": 1.0, "rollout/tokens_per_second": 1.0}
   line |= dict.fromkeys(("reward/mean", "policy/entropy"), 0.0)
   line |= dict.fromkeys(("learner/loss", "learner/gradient_norm"), np.nan)
-  state, made = types.SimpleNamespace(step=1), []
+  state, made = types.SimpleNamespace(step=1, pending=None), []
 
   def one_step(*_):
     made.append(1)

@@ -35,7 +35,6 @@ PALETTE = (
 PHASES = {
   "rollout": "#77AADD",
   "grade": "#EE8866",
-  "prepare": "#EEDD88",
   "update": "#44BB99",
   "evaluate": "#FFAABB",
   "other": "#D4D7DB",

@@ -36,7 +36,7 @@ FREE = (
 )
 
 # With another chain: what it samples of a prompt is the chain's affair.
-SAMPLED = ("rollout.per_prompt", "rollout.dynamic")
+SAMPLED = ("rollout.per_prompt", "rollout.dynamic", "async_rollout")
 
 
 class ConfigError(ValueError):

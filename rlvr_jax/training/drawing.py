@@ -8,6 +8,7 @@ processes, so all of them keep the same.
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from rlvr_jax import tasks
@@ -38,6 +39,36 @@ class Rollout(NamedTuple):
   accuracy: host.Accuracy  # of all problems drawn
   cursor: int  # prompts that are consumed by then
   metrics: dict[str, float]  # of what was drawn besides
+  pending: TokenBatch | None = None  # of the next step, see `TrainState`
+
+
+def begun(
+  run: Run, state: TrainState, ref: PyTree | None, compare: Comparison
+) -> TrainState:
+  """The state with the rollout that its next step learns from.
+
+  Without `config.async_rollout` a step samples its own, and the state stays.
+
+  Args:
+    run: of `build`.
+    state: of the run.
+    ref: of `Weights.frozen`.
+    compare: looks at what is sampled.
+  """
+  if state.pending is None or bool(jnp.any(state.pending.mask)):
+    return state
+  return state.replace(pending=_sampled_ahead(run, state, ref, 0, compare))
+
+
+def _sampled_ahead(run, state, ref, steps: int, compare) -> TokenBatch:
+  """The rollout of a later step, sampled with the policy of now."""
+  cursor = int(state.cursor) + steps * run.programs.settings.prompts
+  _, prompts = host.encoded(run, cursor)
+  told = state, ref, *prompts, steps
+  rows = run.programs.sample_ahead(*told, text=run.text)
+  if compare:
+    compare(state, ref, rows)
+  return rows
 
 
 class Drawing:
@@ -73,8 +104,11 @@ class Drawing:
     """
     if self._run.programs.merging is not None:
       return self._until_enough()
-    cursor = int(self._state.cursor)
-    one = self._batch(cursor)
+    cursor, ahead = int(self._state.cursor), None
+    if self._state.pending is None:
+      one = self._batch(cursor)
+    else:
+      one, ahead = self._waiting(cursor)
     accuracy = host.accuracy(self._run, one.problems, one.graded)
     return Rollout(
       one.rows,
@@ -83,7 +117,18 @@ class Drawing:
       accuracy,
       cursor + len(one.problems),
       {},
+      ahead,
     )
+
+  def _waiting(self, cursor: int) -> tuple[Batch, TokenBatch]:
+    """The batch that waits, graded while the devices sample the next one."""
+    preemption.look()
+    run, state, ref = self._run, self._state, self._ref
+    problems = host.problems(run, cursor)
+    # Policy log-probs are those of the policy that learns.
+    rows = run.programs.score(state, ref, state.pending)
+    ahead = _sampled_ahead(run, state, ref, 1, self._compare)
+    return self._graded(problems, rows), ahead
 
   def _until_enough(self) -> Rollout:
     """Of as many batches as it takes."""
@@ -125,10 +170,14 @@ class Drawing:
     rows = programs.sample(*told, text=run.text)
     if self._compare and not any(first):
       self._compare(self._state, self._ref, rows)
+    return self._graded(problems, rows)
+
+  def _graded(self, problems: list[tasks.Problem], rows: TokenBatch) -> Batch:
+    run = self._run
     texts = host.decode(run.task, rows)
     self._watch.lap("rollout")
     preemption.look()
-    asked = [problems[i] for i in programs.asking.row_prompts()]
+    asked = [problems[i] for i in run.programs.asking.row_prompts()]
     graded = host.graded(run, rows, asked, texts)
     self._watch.lap("grade")
     return Batch(problems, rows, texts, graded)

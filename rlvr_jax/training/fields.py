@@ -55,6 +55,7 @@ RULES: dict[str, Rule] = {
   "steps": _whole(1),
   "chain": _tuple_of(_TEXT),
   "progress": _FLAG,
+  "async_rollout": _FLAG,
   "task.name": _TEXT,
   "task.data_dir": _TEXT,
   "task.subset": _tuple_of(_whole(0), least=0),

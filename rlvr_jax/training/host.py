@@ -24,10 +24,20 @@ def encoded(
   Returns:
     The problems that are asked at a time, and their `prompts`.
   """
+  asked = problems(run, cursor)
+  return asked, prompts(run, asked)
+
+
+def problems(run: Run, cursor: int) -> list[tasks.Problem]:
+  """The problems that are asked at a time, from a place of the data order on.
+
+  Args:
+    run: of `build`.
+    cursor: prompts consumed so far.
+  """
   count, train = run.programs.settings.asked, run.task.train
   places = run.task.training_rows(run.config.seed, cursor, count)
-  problems = [train[i] for i in places]
-  return problems, prompts(run, problems)
+  return [train[i] for i in places]
 
 
 def prompts(run: Run, problems: Sequence[tasks.Problem]) -> tuple[Array, Array]:
@@ -40,7 +50,7 @@ def prompts(run: Run, problems: Sequence[tasks.Problem]) -> tuple[Array, Array]:
   Returns:
     i32[P, W] and bool[P, W], on the mesh.
   """
-  widths = tasks.prompt_widths(run.programs.settings.prompt_width)
+  widths = run.programs.settings.prompt_widths
   width = tasks.prompt_width(problems, run.task.tokenizer, widths)
   arrays = tasks.encode_prompts(problems, run.task.tokenizer, width)
   return mesh_lib.put(arrays, mesh_lib.by_row(run.mesh))

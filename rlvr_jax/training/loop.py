@@ -71,6 +71,7 @@ def _steps(
   first = int(state.step)
   compare = mismatch.Comparison(run, first)
   look_at_learner = learning.Refusals(config.guard.max_consecutive)
+  state = drawing.begun(run, state, ref, compare)
   name = config.label or config.chain[-1]
   bar = tqdm.trange(
     first,
@@ -127,25 +128,25 @@ def one_step(
   programs, watch = run.programs, Watch()
   rollout = drawing.Drawing(run, state, ref, watch, compare).rollout()
   preemption.look()  # The last time: learners and updates consume the state.
+  state = state.replace(pending=rollout.pending)
   batch, graded = rollout.rows, rollout.graded
-  outcome, line = (graded.reward, graded.known), {}
+  outcome, told = (graded.reward, graded.known), {}
   if programs.learn:
     state, batch, told = programs.learn(state, ref, batch, *outcome)
-    line |= {k: float(v) for k, v in jax.device_get(told).items()}
-    watch.lap("learn")
   edit = programs.prepare(state, batch, *outcome, rollout.notes)
   batch, method, measured = edit
-  line |= {k: float(v) for k, v in jax.device_get(measured).items()}
-  watch.lap("prepare")
-  drawing.check_sound(run, line["guard/bad_fraction"], len(graded.reward))
   state = state.replace(method=method)
-  state, numbers = updates.make(programs, state, ref, batch)
+  told |= measured
+  state, line = updates.make(programs, state, ref, batch, told)
+  drawing.check_sound(run, line["guard/bad_fraction"], len(graded.reward))
   watch.lap("update")
   # An update counts the prompts that it learns from; more may be consumed.
   cursor = np.int32(rollout.cursor)
   state = state.replace(cursor=mesh_lib.put(cursor, mesh_lib.whole(run.mesh)))
-  line |= numbers | rollout.metrics | watch.seconds
+  line |= rollout.metrics | watch.seconds
+  # Of a rollout that was sampled meanwhile nobody knows the seconds.
+  of = "rollout" if rollout.pending is None else "step"
   line["rollout/tokens_per_second"] = (
-    line["rollout/tokens"] / line["time/rollout_seconds"]
+    line["rollout/tokens"] / line[f"time/{of}_seconds"]
   )
   return state, line, rollout.accuracy

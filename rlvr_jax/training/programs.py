@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from rlvr_jax import objective, rng, tasks
+from rlvr_jax import objective, rng
 from rlvr_jax.models import mesh as mesh_lib
 from rlvr_jax.models.transformer import Transformer
 from rlvr_jax.sampling import sampler
@@ -40,6 +40,9 @@ class Programs:
     sample: (state, ref, prompts, prompt_mask) -> batch; with the number that
       the first prompt has in the step behind them, if that is not 0, and with
       `text` as the property has it.
+    sample_ahead: (state, ref, prompts, prompt_mask, steps, text) -> batch of so
+      many steps later, that is not scored.
+    score: (state, ref, batch) -> batch with what the sampler did not record.
     rescored: (state, ref, batch) -> f32[B, T], log-probs by a full pass, nats.
     weights: which parameters are trained and which are `ref`.
   """
@@ -57,6 +60,8 @@ class Programs:
     self.weights = Weights(model, learning.needs(method))
     rows = mesh_lib.by_row(mesh)
     self.sample = self._jit(self._sample, out_shardings=rows)
+    self.sample_ahead = self._jit(self._sample_ahead, out_shardings=rows)
+    self.score = self._jit(self._score, out_shardings=rows)
     self.rescored = self._jit(self._rescored, out_shardings=rows)
 
   @functools.cached_property
@@ -113,7 +118,7 @@ class Programs:
 
   def _jit(self, fn, **how):
     """Compiled, once for every width that prompts are padded to."""
-    widths = tasks.prompt_widths(self.settings.prompt_width)
+    widths = self.settings.prompt_widths
     return jax.jit(traces.limited(fn, len(widths)), **how)
 
   def ahead(
@@ -133,12 +138,15 @@ class Programs:
     Yields:
       Their names and traces, in the order of a step.
     """
-    first = () if self.settings.dynamic is None else (0,)
-    sample = self.sample.trace(state, ref, *prompts, *first, text=self.text)
+    sample = self._sampling(state, ref, *prompts)
     yield "rollout", sample
     batch = sample.out_info
     if self.settings.compare_every:
       yield "scoring", self.rescored.trace(state, ref, batch)
+    if self.settings.ahead:
+      score = self.score.trace(state, ref, batch)
+      yield "score", score
+      batch = score.out_info
     if self.merging is not None:
       merging = dict(self.merging.ahead(batch))
       yield from merging.items()
@@ -153,6 +161,14 @@ class Programs:
     batch, method, _ = prepare.out_info
     state = state.replace(method=method)
     yield "update", self.update.trace(state, ref, batch, 0)
+
+  def _sampling(self, state, ref, *prompts) -> jax.stages.Traced:
+    """The program that samples, traced."""
+    if self.settings.ahead:
+      given = state, ref, *prompts, 1
+      return self.sample_ahead.trace(*given, text=self.text)
+    first = () if self.settings.dynamic is None else (0,)
+    return self.sample.trace(state, ref, *prompts, *first, text=self.text)
 
   @functools.cached_property
   def plan(self) -> Plan:
@@ -228,7 +244,17 @@ class Programs:
       params: of the decoder; None draws random ones.
     """
     bare = self._bare_state(key, params)
-    return bare.replace(method=self.method.init(self.example))
+    state = bare.replace(method=self.method.init(self.example))
+    if not self.settings.ahead:
+      return state
+    return state.replace(pending=self._nothing_ahead(state))
+
+  def _nothing_ahead(self, state: TrainState) -> TokenBatch:
+    """A rollout without tokens."""
+    ref = self.weights.frozen(jax.eval_shape(self.model.init, _key(state)))
+    given = state, ref, *self.prompts(), 1
+    shapes = jax.eval_shape(self._sample_ahead, *given, text=self.text)
+    return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
 
   def _bare_state(self, key: Array, params: PyTree | None) -> TrainState:
     """The same without states of methods."""
@@ -294,13 +320,14 @@ class Programs:
       self.plan.draws,
     )
 
-  def _rollout(self, params, prompts, prompt_mask, draws, key, first, text):
+  def _rollout(self, state, ref, prompts, prompt_mask, draws, first, text):
     s = self.settings
+    key = rng.key(_key(state), rng.Purpose.SAMPLE, state.step)
     places = first + jnp.arange(len(prompts))
     numbers = sampler.Numbers(places, jnp.zeros_like(places))
     how = dict(length=s.length, ends=s.ends, needs=self.method.needs)
     return sampler.rollout(
-      params,
+      self.weights.whole(state.params, ref),
       prompts,
       prompt_mask,
       draws,
@@ -322,15 +349,21 @@ class Programs:
       draws = tuple(draw._replace(prompt_fraction=1.0) for draw in draws)
     return self._drawn(state, ref, prompts, prompt_mask, draws, first, text)
 
+  def _sample_ahead(
+    self, state, ref, prompts, prompt_mask, steps, text=None
+  ) -> TokenBatch:
+    """Samples all draws of a later step with the policy of now."""
+    draws = self.method.plan((self.settings.main,), state.method)
+    later = state.replace(step=state.step + steps)
+    return self._rollout(later, ref, prompts, prompt_mask, draws, 0, text)
+
   def _drawn(
     self, state, ref, prompts, prompt_mask, draws, first=0, text=None
   ) -> TokenBatch:
-    key = rng.key(_key(state), rng.Purpose.SAMPLE, state.step)
-    policy = self.weights.whole(state.params, ref)
-    batch = self._rollout(policy, prompts, prompt_mask, draws, key, first, text)
-    return self._score(batch, state, ref)
+    given = prompts, prompt_mask, draws, first, text
+    return self._score(state, ref, self._rollout(state, ref, *given))
 
-  def _score(self, batch, state, ref) -> TokenBatch:
+  def _score(self, state, ref, batch) -> TokenBatch:
     """Adds the rollout-time statistics that the sampler did not record."""
     s = self.settings
     later = learning.scores(self.method)

@@ -157,6 +157,25 @@ def _dynamic_labels(metric, labelled):
 
 
 @_reads(
+  *("async_rollout", "chain", "rollout.old_logp", "rollout.dynamic.metric"),
+)
+def _async_rollout(ahead, chain, old_logp, metric):
+  """A rollout of the policy before the last step is learnt from as such."""
+  wants = {
+    "'rollout_correction' in config.chain": "rollout_correction" in chain,
+    "config.rollout.old_logp = 'score'": old_logp == "score",
+    "config.rollout.dynamic.metric = 'off'": metric == "off",
+  }
+  missing = [name for name, there in wants.items() if not there]
+  if ahead and missing:
+    yield (
+      "config.async_rollout = True learns from responses of the policy before "
+      f"the last step and needs {' and '.join(missing)}; set that, or "
+      "async_rollout = False."
+    )
+
+
+@_reads(
   *("rollout.prompts", "rollout.per_prompt"),
   *("train.updates", "train.slices", "chain", "spear.rows"),
 )

@@ -2,7 +2,7 @@
 
 from typing import Literal, NamedTuple
 
-from rlvr_jax import objective
+from rlvr_jax import objective, tasks
 from rlvr_jax.sampling import sampler
 from rlvr_jax.types import Draw
 
@@ -39,6 +39,16 @@ class Settings(NamedTuple):
   guard_sigmas: float
   guard_limit: int  # refused updates in a row after which none is taken
   dynamic: Dynamic | None  # None: the first prompts that come are trained on
+  ahead: bool = False  # the next rollout is sampled before a step is learnt
+
+  @property
+  def prompt_widths(self) -> tuple[int, ...]:
+    """Positions that prompts are padded to, the least that holds a batch.
+
+    A checkpoint holds the rollout ahead, so that has one shape.
+    """
+    width = self.prompt_width
+    return (width,) if self.ahead else tasks.prompt_widths(width)
 
   @property
   def asked(self) -> int:

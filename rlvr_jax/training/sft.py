@@ -197,12 +197,10 @@ def one_step(
   cursor = int(state.cursor)
   (rows,) = _inputs(run, state)
   batch, method, measured = programs.prepare(state, ref, rows)
-  line = {k: float(v) for k, v in jax.device_get(measured).items()}
-  watch.lap("prepare")
   state = state.replace(method=method)
-  state, numbers = updates.make(programs, state, ref, batch)
+  state, line = updates.make(programs, state, ref, batch, measured)
   watch.lap("update")
-  line |= numbers | watch.seconds
+  line |= watch.seconds
   line["data/epoch"] = (cursor + s.prompts) / len(run.train)
   seconds = line["time/step_seconds"]
   line["data/tokens_per_second"] = line["data/tokens"] / seconds

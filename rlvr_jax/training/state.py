@@ -31,10 +31,13 @@ class TrainState:
   learned: Learned | None  # only if the chain has a learner
   guard: GuardState
   key: Array  # u32[2] of the run; never changes
+  # The rollout of the next step, neither scored nor graded; no token counts
+  # before there is one. Only with config.async_rollout.
+  pending: TokenBatch | None = None
 
 
 # The fields that a chain asks for; another chain begins with its own.
-OF_CHAIN = ("method", "ema", "learned")
+OF_CHAIN = ("method", "ema", "learned", "pending")
 
 
 def parts(state: TrainState) -> dict[str, dict[str, PyTree]]:

@@ -2,6 +2,7 @@
 
 import jax
 
+from rlvr_jax.objective import Metrics
 from rlvr_jax.training.metrics import mean_over_updates
 from rlvr_jax.training.programs import Programs
 from rlvr_jax.training.state import TrainState
@@ -37,7 +38,11 @@ class Refused(FloatingPointError):
 
 
 def make(
-  programs: Programs, state: TrainState, ref: PyTree | None, batch: TokenBatch
+  programs: Programs,
+  state: TrainState,
+  ref: PyTree | None,
+  batch: TokenBatch,
+  measured: Metrics,
 ) -> tuple[TrainState, dict[str, float]]:
   """Makes the updates of a step on its prepared rollout.
 
@@ -46,6 +51,8 @@ def make(
     state: consumed; do not use it afterwards.
     ref: of `Weights.frozen`.
     batch: of `Programs.prepare`.
+    measured: of the rollout; read with the numbers of the updates, so that no
+      device waits for the host before the last of them.
 
   Returns:
     The next state, and one number per metric.
@@ -57,12 +64,15 @@ def make(
   for index in range(s.updates):
     state, numbers = programs.update(state, ref, batch, index)
     found.append(numbers)
-  lines = [{k: float(v) for k, v in u.items()} for u in jax.device_get(found)]
-  for index, line in enumerate(lines):
-    if line["guard/consecutive_max"] >= s.guard_limit:
+  line, *lines = (
+    {k: float(v) for k, v in told.items()}
+    for told in jax.device_get([measured, *found])
+  )
+  for index, told in enumerate(lines):
+    if told["guard/consecutive_max"] >= s.guard_limit:
       # The guard took none of those after it, so the state is still the one.
       before = state.replace(
         step=state.step - 1, cursor=state.cursor - s.prompts
       )
-      raise Refused(before, ref, batch, index, line)
-  return state, mean_over_updates(lines)
+      raise Refused(before, ref, batch, index, told)
+  return state, line | mean_over_updates(lines)

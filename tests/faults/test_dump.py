@@ -42,7 +42,7 @@ def stopped(run):
       reward = np.asarray(batch.mask.sum(1) % 2, np.float32)
       known = np.ones(len(reward), bool)
       batch, method, _ = p.prepare(state, batch, reward, known, {})
-      state, _ = updates.make(p, state.replace(method=method), None, batch)
+      state, _ = updates.make(p, state.replace(method=method), None, batch, {})
       if int(state.guard.refused) == 0:
         good = jax.device_get(state)
   return raised.value, good

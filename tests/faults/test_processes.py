@@ -183,6 +183,20 @@ def test_several_processes_train_as_one_with_as_many_devices(tmp_path, shared):
 
 
 @pytest.mark.long
+def test_several_processes_share_the_rollout_that_waits(tmp_path, shared):
+  flags = (
+    "--config.async_rollout=True",
+    "--config.chain=('rollout_correction','seed_grpo')",
+    "--config.rollout.old_logp=score",
+  )
+  told = [
+    finished(count, 4 // count, tmp_path / str(count), shared, *flags)
+    for count in (1, 2)
+  ]
+  same_metrics(*told, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.long
 def test_a_run_goes_on_with_another_number_of_processes(tmp_path, shared):
   whole = finished(1, 4, tmp_path / "whole", shared, "--config.steps=3")
   folder = tmp_path / "changing"
