@@ -4,6 +4,7 @@ import contextlib
 import time
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -105,31 +106,36 @@ def test_policy_log_probs_are_those_of_the_policy_that_learns(run):
 def test_devices_sample_the_next_rollout_while_the_verifier_works(
   run, monkeypatch
 ):
-  """A verifier that waits until they have is no deadlock."""
-  programs, begun = run.programs, []
-  sample = programs.sample_ahead
+  """One begins before the other ends, and the other way round."""
+  sample, begun, graded = run.programs.sample_ahead, [], []
 
-  def recorded(*args, **named):
-    begun.append(sample(*args, **named))
+  @jax.jit
+  def late(tokens):  # by half a second of work
+    turn = jnp.eye(512)[::-1]
+    work = jax.lax.fori_loop(0, 300, lambda _, x: x @ turn, jnp.eye(512))
+    return tokens + work[0, 1].astype(tokens.dtype)
+
+  def sampled_late(*args, **named):
+    rows = sample(*args, **named)
+    begun.append(rows.replace(tokens=late(rows.tokens)))
     return begun[-1]
 
   def grade(task, problems, texts):
+    assert not begun[-1].tokens.is_ready()
     graded.append(len(begun))
     deadline = time.monotonic() + 60
-    while not begun[-1].mask.is_ready():
+    while not begun[-1].tokens.is_ready():
       assert time.monotonic() < deadline
       time.sleep(1e-3)
     return tasks.grade(task, problems, texts)
 
-  graded = []
-  monkeypatch.setattr(programs, "sample_ahead", recorded)
+  state = start(run)
+  monkeypatch.setattr(run.programs, "sample_ahead", sampled_late)
   monkeypatch.setattr(drawing.host.tasks, "ungraded", grade)
   monkeypatch.setattr(run.config.task, "labelled", False)
-  state = start(run)
   for _ in range(2):
     state, *_ = loop.one_step(run, state, None)
-  # Of each step, the rollout after its own had begun.
-  assert graded == [2, 3]
+  assert graded == [1, 2]
 
 
 def test_a_state_that_was_saved_goes_on_with_the_rollout_that_waits(

@@ -124,11 +124,11 @@ class Drawing:
     """The batch that waits, graded while the devices sample the next one."""
     preemption.look()
     run, state, ref = self._run, self._state, self._ref
-    problems = host.problems(run, cursor)
     # Policy log-probs are those of the policy that learns.
     rows = run.programs.score(state, ref, state.pending)
     ahead = _sampled_ahead(run, state, ref, 1, self._compare)
-    return self._graded(problems, rows), ahead
+    one = self._graded(host.problems(run, cursor), state.pending)
+    return one._replace(rows=rows), ahead
 
   def _until_enough(self) -> Rollout:
     """Of as many batches as it takes."""

@@ -58,8 +58,15 @@ def prompts(run: Run, problems: Sequence[tasks.Problem]) -> tuple[Array, Array]:
 
 def decode(task: tasks.Task, batch: TokenBatch) -> list[str]:
   """The text of every response that this process holds."""
-  _, rows = processes.held(batch.response)
-  return [task.tokenizer.decode(row) for row in rows]
+  return [task.tokenizer.decode(row) for row in _responses(batch)]
+
+
+def _responses(batch: TokenBatch) -> np.ndarray:
+  """i32[b, T]: the responses that this process holds.
+
+  Cut off on the host, since devices do nothing new while they sample ahead.
+  """
+  return processes.held(batch.tokens)[1][:, batch.prompt_mask.shape[1] :]
 
 
 def graded(
@@ -123,7 +130,7 @@ def annotate(
   pieces = [
     # A blank, or the words of two turns would join.
     [decode([token]) if counts else " " for token, counts in zip(row, counted)]
-    for row, counted in zip(processes.held(batch.response)[1], mask)
+    for row, counted in zip(_responses(batch), mask)
   ]
   # A group may lie on two processes, so each hears of all rows.
   group = processes.held(batch.group)[1].tolist()
