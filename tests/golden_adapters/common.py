@@ -119,9 +119,13 @@ def prepared(
 ) -> TokenBatch:
   """The batch after the method's `prepare`, from its initial state."""
   method = rlvr_jax.chain(method)
-  clock = Clock(0, 0, jax.random.key(seed))
-  state = method.init(rollout)
-  return rlvr_jax.prepare(method)(rollout, state, clock)[0]
+
+  @jax.jit
+  def run(rollout, key):
+    state, clock = method.init(rollout), Clock(0, 0, key)
+    return rlvr_jax.prepare(method)(rollout, state, clock)[0]
+
+  return run(rollout, jax.random.key(seed))
 
 
 def loss_and_grad(

@@ -50,14 +50,15 @@ def _check(where: str, case: common.Case) -> set[str]:
   assert_close(f"{where}: bound", bound[some], out["lower_bound"][some])
   # Far from the anchor the gradient shows which tokens were chosen.
   far = siren(**parameters | {"anchor": 99.0}, top_k=hp["top_k"])
-  pull = jax.grad(lambda x: total(far, {need.key: x}, mask)[0])(nats) != 0
+  pull = jax.jit(jax.grad(lambda x: total(far, {need.key: x}, mask)[0]))
+  pull = pull(nats) != 0
   np.testing.assert_array_equal(pull, out["peak_mask"], err_msg=where)
   np.testing.assert_array_equal(pull, out["peak_mask_second"], err_msg=where)
 
   def loss(logits):
     return total(method, of_logits((need,), logits), mask)
 
-  run = jax.value_and_grad(loss, has_aux=True)
+  run = jax.jit(jax.value_and_grad(loss, has_aux=True))
   (value, metrics), gradient = run(jnp.asarray(logits))
   level = metrics["siren/entropy"]
   assert_close(f"{where}: h", level, out["entropy_agg"])
@@ -79,6 +80,9 @@ def _check(where: str, case: common.Case) -> set[str]:
   }
 
 
+_compiled = jax.jit(from_logits, static_argnums=0)
+
+
 def of_logits(
   needs: tuple[Need, ...],
   logits: np.ndarray | jax.Array,
@@ -88,9 +92,10 @@ def of_logits(
   shape = logits.shape[:-1]
   if targets is None:
     targets = np.zeros(shape, np.int32)
-  flat = from_logits(
+  rows = jnp.reshape(logits, (-1, logits.shape[-1]))
+  flat = _compiled(
     (LOGP, *needs),
-    {name: logits.reshape(-1, logits.shape[-1]) for name in ("policy", "ref")},
+    {"policy": rows, "ref": rows},
     jnp.asarray(targets, jnp.int32).reshape(-1),
     jnp.ones(targets.size),
   )
