@@ -9,7 +9,7 @@ $(VENV)/.installed: setup.py
 	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"rlvr_jax needs Python 3.11 or newer, {sys.executable} is {v.major}.{v.minor}; call make with PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --upgrade pip
-	$(RUN) -m pip install --quiet --editable '.[docs,envs,language,test,verify]'
+	$(RUN) -m pip install --quiet --no-compile --editable '.[docs,envs,language,test,verify]'
 	touch $@
 
 quickstart: $(VENV)/.installed

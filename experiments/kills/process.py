@@ -12,7 +12,7 @@ from collections.abc import Sequence
 # What a run says, with --verbosity=0, just before it does it.
 MOMENTS = {
   "sampling": "a step begins",
-  "update": "done: prepare",
+  "update": "the updates begin",
   "save": "Saving checkpoint at step",
   "deletion": "attempting deletion of step",
 }

@@ -1,6 +1,7 @@
 """The updates of a step, and what stops a run when too many are refused."""
 
 import jax
+from absl import logging
 
 from rlvr_jax.objective import Metrics
 from rlvr_jax.training.metrics import mean_over_updates
@@ -60,6 +61,7 @@ def make(
   Raises:
     Refused: as many in a row as the settings allow were refused.
   """
+  logging.info("the updates begin")
   s, found = programs.settings, []
   for index in range(s.updates):
     state, numbers = programs.update(state, ref, batch, index)
