@@ -18,7 +18,7 @@ _HEADS = (
   *("particles", "number", "speed", "closed form", "without a score"),
   *("from the score", "off by", "medium", "system", "E div v"),
 )
-_GRID = 91  # points of a picture in each direction
+_GRID = 151  # points of a picture in each direction
 
 
 def table(rows: Sequence[dict]) -> str:

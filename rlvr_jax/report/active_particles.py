@@ -59,6 +59,7 @@ def against_speed(
     elinewidth=1.4,
     zorder=3,
   )
+  axes.set_xticks(speeds)
   axes.set_xlabel("swimming speed (length / time)", loc="right")
   style.legend(
     figure, {"closed form": KNOWN, "from the learned score": ESTIMATE}
@@ -81,7 +82,7 @@ def flows(found: Sequence[Flow]) -> Figure:
     mesh = _draw(axes, flow, float(highest))
   panels[0].set_ylabel("direction g")
   bar = figure.colorbar(mesh, ax=list(panels), shrink=0.9)
-  bar.set_label(f"local entropy production ({RATE})")
+  bar.set_label(f"local rate ({RATE})")
   bar.outline.set_visible(False)
   return figure
 
