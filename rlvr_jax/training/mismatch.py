@@ -17,7 +17,8 @@ from rlvr_jax import reduce
 from rlvr_jax.sampling import distribution
 from rlvr_jax.training import learning
 from rlvr_jax.training.build import Run
-from rlvr_jax.training.programs import SAMPLED, Programs
+from rlvr_jax.training.programs import Programs
+from rlvr_jax.training.rollouts import SAMPLED
 from rlvr_jax.training.state import TrainState
 from rlvr_jax.types import Array, Draw, Moments, Need, PyTree, TokenBatch
 

@@ -1,7 +1,6 @@
 """The compiled programs of a run, one trace each: sample to update."""
 
 import functools
-import math
 from collections.abc import Iterator
 
 import jax
@@ -12,18 +11,16 @@ from rlvr_jax import objective, rng
 from rlvr_jax.models import mesh as mesh_lib
 from rlvr_jax.models.transformer import Transformer
 from rlvr_jax.sampling import sampler
-from rlvr_jax.training import gradient, guard, learning, measures, traces
+from rlvr_jax.training import guard, learning, measures, traces
 from rlvr_jax.training.merging import Merging
 from rlvr_jax.training.plan import Plan, plan
+from rlvr_jax.training.rollouts import SAMPLED, Rollouts
 from rlvr_jax.training.settings import Settings
 from rlvr_jax.training.state import Learned, TrainState, layout
 from rlvr_jax.training.update import Update
 from rlvr_jax.training.weights import Weights
 from rlvr_jax.transform import LossTransform
 from rlvr_jax.types import Array, Clock, Need, PyTree, TokenBatch, TokenText
-
-# Stat of a rescored batch: what the sampler itself said, f32[B, T] nats.
-SAMPLED = "sampled"
 
 
 class Programs:
@@ -44,6 +41,7 @@ class Programs:
       many steps later, that is not scored.
     score: (state, ref, batch) -> batch with what the sampler did not record.
     rescored: (state, ref, batch) -> f32[B, T], log-probs by a full pass, nats.
+    scored: (needs, state, ref, batch) -> statistics by Need.key; not compiled.
     weights: which parameters are trained and which are `ref`.
   """
 
@@ -58,11 +56,14 @@ class Programs:
     self.model, self.method, self.tx = model, method, tx
     self.settings, self.mesh = settings, mesh
     self.weights = Weights(model, learning.needs(method))
-    rows = mesh_lib.by_row(mesh)
-    self.sample = self._jit(self._sample, out_shardings=rows)
-    self.sample_ahead = self._jit(self._sample_ahead, out_shardings=rows)
-    self.score = self._jit(self._score, out_shardings=rows)
-    self.rescored = self._jit(self._rescored, out_shardings=rows)
+    parts, rows = mesh_lib.row_parts(mesh), mesh_lib.by_row(mesh)
+    self._rollouts = Rollouts(model, method, settings, self.weights, parts)
+    compiled = functools.partial(self._jit, out_shardings=rows)
+    self.sample = compiled(self._rollouts.sample)
+    self.sample_ahead = compiled(self._rollouts.sample_ahead)
+    self.score = compiled(self._rollouts.score)
+    self.rescored = compiled(self._rollouts.rescored)
+    self.scored = self._rollouts.scored
 
   @functools.cached_property
   def prepare(self):
@@ -215,7 +216,8 @@ class Programs:
     ref = self.weights.frozen(params)
     state = jax.eval_shape(self.init_state, jax.random.key(0), None)
     asked = dict(text=self.text)
-    batch = jax.eval_shape(self._sample, state, ref, *self.prompts(), **asked)
+    sample = self._rollouts.sample
+    batch = jax.eval_shape(sample, state, ref, *self.prompts(), **asked)
     if self.merging is not None:
       batch = self.merging.shapes(batch)
     sampled = batch.mask.shape[0]
@@ -253,7 +255,8 @@ class Programs:
     """A rollout without tokens."""
     ref = self.weights.frozen(jax.eval_shape(self.model.init, _key(state)))
     given = state, ref, *self.prompts(), 1
-    shapes = jax.eval_shape(self._sample_ahead, *given, text=self.text)
+    ahead = self._rollouts.sample_ahead
+    shapes = jax.eval_shape(ahead, *given, text=self.text)
     return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
 
   def _bare_state(self, key: Array, params: PyTree | None) -> TrainState:
@@ -281,7 +284,7 @@ class Programs:
     """
     state = jax.eval_shape(self._bare_state, jax.random.key(0), None)
     params = jax.eval_shape(self.model.init, jax.random.key(0))
-    main = lambda *args: self._drawn(*args, (self.settings.main,))
+    main = lambda *args: self._rollouts.drawn(*args, (self.settings.main,))
     ref = self.weights.frozen(params)
     prompts = self._widest(self.settings.prompts)
     batch = jax.eval_shape(main, state, ref, *prompts)
@@ -319,96 +322,6 @@ class Programs:
       self.weights,
       self.plan.draws,
     )
-
-  def _rollout(self, state, ref, prompts, prompt_mask, draws, first, text):
-    s = self.settings
-    key = rng.key(_key(state), rng.Purpose.SAMPLE, state.step)
-    places = first + jnp.arange(len(prompts))
-    numbers = sampler.Numbers(places, jnp.zeros_like(places))
-    how = dict(length=s.length, ends=s.ends, needs=self.method.needs)
-    return sampler.rollout(
-      self.weights.whole(state.params, ref),
-      prompts,
-      prompt_mask,
-      draws,
-      key,
-      model=self.model,
-      rows=s.rows,
-      numbers=numbers,
-      text=text,
-      **how,
-    )
-
-  def _sample(
-    self, state, ref, prompts, prompt_mask, first=0, text=None
-  ) -> TokenBatch:
-    """Samples all draws and scores what the methods want of them."""
-    draws = self.method.plan((self.settings.main,), state.method)
-    if self.settings.dynamic is not None:
-      # Any prompt may come to be among the first ones that are kept.
-      draws = tuple(draw._replace(prompt_fraction=1.0) for draw in draws)
-    return self._drawn(state, ref, prompts, prompt_mask, draws, first, text)
-
-  def _sample_ahead(
-    self, state, ref, prompts, prompt_mask, steps, text=None
-  ) -> TokenBatch:
-    """Samples all draws of a later step with the policy of now."""
-    draws = self.method.plan((self.settings.main,), state.method)
-    later = state.replace(step=state.step + steps)
-    return self._rollout(later, ref, prompts, prompt_mask, draws, 0, text)
-
-  def _drawn(
-    self, state, ref, prompts, prompt_mask, draws, first=0, text=None
-  ) -> TokenBatch:
-    given = prompts, prompt_mask, draws, first, text
-    return self._score(state, ref, self._rollout(state, ref, *given))
-
-  def _score(self, state, ref, batch) -> TokenBatch:
-    """Adds the rollout-time statistics that the sampler did not record."""
-    s = self.settings
-    later = learning.scores(self.method)
-    wanted = [
-      n
-      for n in self.method.needs
-      if n.when == "rollout" and not n.is_note and n not in later
-    ]
-    known = batch.stats | {sampler.OLD_LOGP.key: batch.old_logp}
-    if s.rescore:
-      wanted += [sampler.OLD_LOGP, sampler.ENTROPY]
-      known = {}
-    missing = tuple(n for n in dict.fromkeys(wanted) if n.key not in known)
-    if missing:
-      known |= self.scored(missing, state, ref, batch)
-    if s.rescore:
-      known[SAMPLED] = batch.old_logp
-    return batch.replace(old_logp=known[sampler.OLD_LOGP.key], stats=known)
-
-  def scored(
-    self,
-    needs: tuple[Need, ...],
-    state: TrainState,
-    ref: PyTree | None,
-    batch: TokenBatch,
-  ) -> dict[str, Array]:
-    """Statistics of a rollout by a full pass, by Need.key."""
-    return gradient.score(
-      needs,
-      self.weights.sets(state, ref),
-      batch.replace(stats={}),
-      model=self.weights.model(ref),
-      slices=self._slices(batch),
-      widths=self.settings.widths,
-      chunk=self.settings.chunk,
-    )
-
-  def _rescored(self, state, ref, batch) -> Array:
-    found = self.scored((sampler.OLD_LOGP,), state, ref, batch)
-    return jnp.where(batch.mask, found[sampler.OLD_LOGP.key], 0)
-
-  def _slices(self, batch) -> int:
-    """Into how many slices a rollout is cut: no larger than an update's."""
-    rows = len(batch.mask) // mesh_lib.row_parts(self.mesh)
-    return math.gcd(rows, self.settings.slices * self.settings.updates)
 
   def _prepare(self, state, batch, reward, known, notes):
     """Puts rewards in, measures, and lets the methods edit the rollout."""

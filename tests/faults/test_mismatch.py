@@ -12,7 +12,8 @@ from absl import logging
 import runs
 from rlvr_jax.models.transformer import Transformer
 from rlvr_jax.training import mismatch
-from rlvr_jax.training.programs import SAMPLED, Programs
+from rlvr_jax.training.programs import Programs
+from rlvr_jax.training.rollouts import SAMPLED
 from rlvr_jax.types import Draw
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -168,7 +169,7 @@ def test_a_sampler_that_agrees_is_not_told_of(
 
 def test_what_the_sampler_said_is_kept_where_the_trainer_scores_again():
   p = runs.programs("grpo", rescore=True)
-  batch = jax.eval_shape(p._sample, *_abstract(p), *p.prompts())
+  batch = jax.eval_shape(p.sample, *_abstract(p), *p.prompts())
   assert SAMPLED in batch.stats
   found = mismatch.sampled(batch)
   assert found is batch.stats[SAMPLED]
