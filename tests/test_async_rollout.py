@@ -194,3 +194,8 @@ def test_it_is_refused_where_nothing_corrects_for_the_other_policy(folder):
   assert "needs 'rollout_correction' in config.chain and config.rollout" in told
   c = config(folder, "correct", async_rollout=True)
   assert "config.rollout.dynamic.metric = 'off'" in runs.message(c)
+  chain = ("rollout_correction", "grpo", "aepo")
+  told = runs.message(
+    runs.config(async_rollout=True, chain=chain, rollout__old_logp="score")
+  )
+  assert "and needs no 'aepo' in config.chain" in told

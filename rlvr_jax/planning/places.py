@@ -45,6 +45,7 @@ def of(p: Programs, given: Given, rollout: TokenBatch) -> list[Place]:
     ("rows stored for replay", f"{ROWS}, if these divide them", rows),
     ("states of methods, guard, counters", replica, small),
     ("rollout", ROWS, rollout),
+    ("rollout that waits", ROWS, state.pending),
   ]
   held = [entry for entry in named if jax.tree.leaves(entry[2])]
   found = [Place(name, split, on_device(tree)) for name, split, tree in held]

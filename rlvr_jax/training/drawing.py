@@ -55,7 +55,8 @@ def begun(
     ref: of `Weights.frozen`.
     compare: looks at what is sampled.
   """
-  if state.pending is None or bool(jnp.any(state.pending.mask)):
+  over = int(state.step) >= run.config.steps
+  if state.pending is None or over or bool(jnp.any(state.pending.mask)):
     return state
   return state.replace(pending=_sampled_ahead(run, state, ref, 0, compare))
 
@@ -122,12 +123,13 @@ class Drawing:
 
   def _waiting(self, cursor: int) -> tuple[Batch, TokenBatch]:
     """The batch that waits, graded while the devices sample the next one."""
-    preemption.look()
     run, state, ref = self._run, self._state, self._ref
+    problems, texts = host.problems(run, cursor), self._texts(state.pending)
     # Policy log-probs are those of the policy that learns.
     rows = run.programs.score(state, ref, state.pending)
     ahead = _sampled_ahead(run, state, ref, 1, self._compare)
-    one = self._graded(host.problems(run, cursor), state.pending)
+    # No look at other processes from here on: it would wait for the devices.
+    one = self._graded(problems, state.pending, texts)
     return one._replace(rows=rows), ahead
 
   def _until_enough(self) -> Rollout:
@@ -170,13 +172,18 @@ class Drawing:
     rows = programs.sample(*told, text=run.text)
     if self._compare and not any(first):
       self._compare(self._state, self._ref, rows)
-    return self._graded(problems, rows)
+    return self._graded(problems, rows, self._texts(rows))
 
-  def _graded(self, problems: list[tasks.Problem], rows: TokenBatch) -> Batch:
-    run = self._run
-    texts = host.decode(run.task, rows)
+  def _texts(self, rows: TokenBatch) -> list[str]:
+    texts = host.decode(self._run.task, rows)
     self._watch.lap("rollout")
     preemption.look()
+    return texts
+
+  def _graded(
+    self, problems: list[tasks.Problem], rows: TokenBatch, texts: list[str]
+  ) -> Batch:
+    run = self._run
     asked = [problems[i] for i in run.programs.asking.row_prompts()]
     graded = host.graded(run, rows, asked, texts)
     self._watch.lap("grade")

@@ -165,6 +165,8 @@ def _async_rollout(ahead, chain, old_logp, metric):
     "'rollout_correction' in config.chain": "rollout_correction" in chain,
     "config.rollout.old_logp = 'score'": old_logp == "score",
     "config.rollout.dynamic.metric = 'off'": metric == "off",
+    # It edits rows by the temperature that its state tells at that step.
+    "no 'aepo' in config.chain": "aepo" not in chain,
   }
   missing = [name for name, there in wants.items() if not there]
   if ahead and missing:

@@ -44,6 +44,8 @@ def parts(state: TrainState) -> dict[str, dict[str, PyTree]]:
   """The fields by name, in the two parts of a checkpoint: "run", "chain"."""
   fields = {f.name: getattr(state, f.name) for f in dataclasses.fields(state)}
   chain = {name: fields.pop(name) for name in OF_CHAIN}
+  if state.pending is None:
+    del chain["pending"]  # Most runs know nothing of it.
   return {"run": fields, "chain": chain}
 
 

@@ -14,7 +14,8 @@ class Refused(FloatingPointError):
   """So many updates in a row were refused that no more are made.
 
   Attributes:
-    state: before the last of them, but for the counters of the guard.
+    state: before the last of them, but for the counters of the guard and the
+      rollout that waits, which is of the next step already.
     ref: of `Weights.frozen`.
     batch: the prepared rollout.
     update: which update of the step was the last one.
