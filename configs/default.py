@@ -146,6 +146,9 @@ def get_config(arg: str | None = None) -> ConfigDict:
     # than 1 takes several slices, and longer to compile; changes no result.
     widths=1,
     chunk=4096,  # tokens swept at once, see docs/kernel.md; likewise
+    # True: a prompt is read once for all responses to it that stand side by
+    # side in a slice, not once for each. Takes twice as long to compile.
+    share_prompts=False,
     ema_decay=0.0,  # of the slow copy that some methods ask for
     # Optimizer steps from one move of the slow copy to the next: it keeps the
     # share ema_decay of itself and takes the rest from the policy.

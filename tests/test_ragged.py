@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import runs
-from rlvr_jax.training import gradient, ragged
+from rlvr_jax.training import ragged
+from rlvr_jax.training.pieces import Pieces
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -19,10 +20,10 @@ def test_a_slice_holds_rows_of_neighbouring_lengths(slices):
   mask = jnp.arange(LENGTH) < length[:, None]
   place = ragged.order(mask, slices)
   assert sorted(place.tolist()) == [*range(8)]
-  cut = np.asarray(gradient.cut(ragged.lengths(mask)[place], slices))
+  dealt = Pieces(slices)
+  cut = np.asarray(dealt.cut(ragged.lengths(mask)[place]))
   assert cut.ravel().tolist() == sorted(length, reverse=True)
-  back = gradient.join(gradient.cut(place, slices))
-  np.testing.assert_array_equal(back, place)
+  np.testing.assert_array_equal(dealt.join(dealt.cut(place)), place)
 
 
 def test_the_length_of_a_row_with_holes_ends_at_its_last_counted_token():

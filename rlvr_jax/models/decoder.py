@@ -176,6 +176,54 @@ class Decoder(nnx.Module):
     x, cache = self.scan(layer, self.embed(tokens.reshape(-1)), positions)
     return self.norm(x).reshape(*shape, -1), cache
 
+  def siblings(self, prompts: Array, valid: Array, answers: Array) -> Array:
+    """All positions of answers to prompts that are computed once.
+
+    Args:
+      prompts: i32[G, P] that stand before the answers.
+      valid: bool[G, P]; padding stands on the left.
+      answers: i32[G, n, T] tokens of the n that continue each prompt.
+
+    Returns:
+      Normalised states f[G, n, T, D] of the answers.
+    """
+    groups, before, (_, count, length) = *prompts.shape, answers.shape
+    ones = jnp.ones((groups, count, length), bool)
+    everything = jnp.concatenate(
+      [jnp.repeat(valid[:, None], count, axis=1), ones], axis=2
+    ).reshape(groups * count, -1)
+
+    def apart(x):
+      """[G P + G n T, ...] to [G, P, ...] and [G n, T, ...]."""
+      x = x.reshape(groups, -1, *x.shape[1:])
+      own = x[:, before:]
+      return x[:, :before], own.reshape(-1, length, *own.shape[2:])
+
+    def together(first, rest):
+      rest = rest.reshape(groups, count * length, *rest.shape[2:])
+      x = jnp.concatenate([first, rest], axis=1)
+      return x.reshape(-1, *x.shape[2:])
+
+    def layer(block, turns, attend, x):
+      q, k, v = (apart(y) for y in block.project(x, turns))
+      read = whole.causal(attend, q[0], k[0], v[0], valid, None, self.mesh)
+      keys, values = (
+        jnp.concatenate([jnp.repeat(y[0], count, axis=0), y[1]], axis=1)
+        for y in (k, v)
+      )
+      told = whole.causal(
+        attend, q[1], keys, values, everything, None, self.mesh
+      )
+      out = together(read, told)
+      return block.finish(x, out), None
+
+    tokens = together(prompts, answers.reshape(-1, length))
+    places = _positions(everything, None)
+    places = together(places[::count, :before], places[:, before:])
+    x, _ = self.scan(layer, self.embed(tokens), places)
+    _, x = apart(x)
+    return self.norm(x).reshape(groups, count, length, -1)
+
   def step(
     self,
     tokens: Array,

@@ -83,10 +83,12 @@ class Adapted:
       return self._plain, self._base
     return self._model, join(self._base, adapters)
 
-  def hidden(self, params: PyTree | None, batch: TokenBatch) -> Array:
+  def hidden(
+    self, params: PyTree | None, batch: TokenBatch, siblings: int = 1
+  ) -> Array:
     """See `Transformer.hidden`."""
     model, whole = self._of(params)
-    return model.hidden(whole, batch)
+    return model.hidden(whole, batch, siblings)
 
   def head(self, params: PyTree | None) -> stats.Head:
     """See `Transformer.head`."""

@@ -125,9 +125,23 @@ class Transformer:
     where = mesh_lib.gathered(params, self.layout.mesh)
     return jax.lax.with_sharding_constraint(params, where)
 
-  def hidden(self, params: PyTree, batch: TokenBatch) -> Array:
-    """f[B, T, D]: the states that predict the response tokens."""
+  def hidden(
+    self, params: PyTree, batch: TokenBatch, siblings: int = 1
+  ) -> Array:
+    """The states that predict the response tokens.
+
+    Args:
+      params: of the decoder.
+      batch: the rows.
+      siblings: of so many rows side by side the first one's prompt is that of
+        all, and is read once; divides B.
+
+    Returns:
+      f[B, T, D].
+    """
     prompt = batch.prompt_mask.shape[1]
+    if siblings > 1 and prompt > 1:
+      return self._of_siblings(params, batch, siblings)
     length = batch.mask.shape[1]
     answer = jnp.ones((batch.mask.shape[0], length - 1), bool)
     valid = jnp.concatenate([batch.prompt_mask, answer], axis=1)
@@ -137,6 +151,17 @@ class Transformer:
       valid = segment >= 0
     states, _ = self.module(params).full(batch.tokens[:, :-1], valid, segment)
     return states[:, prompt - 1 :]
+
+  def _of_siblings(self, params, batch, count) -> Array:
+    """`hidden`; a response begins with reading the last prompt token anew."""
+    rows, length = batch.mask.shape
+    before = batch.prompt_mask.shape[1] - 1
+    first = lambda x: x[::count, :before]
+    answers = batch.tokens[:, before:-1].reshape(-1, count, length)
+    states = self.module(params).siblings(
+      first(batch.tokens), first(batch.prompt_mask), answers
+    )
+    return states.reshape(rows, length, -1)
 
   def head(self, params: PyTree) -> stats.Head:
     """The output matrix, and where it lives."""

@@ -1,6 +1,7 @@
 """Grouped-query attention of whole sequences: no [S, S] array of scores.
 
-Shapes: B rows, S positions, H query heads, K key-value heads, h head size.
+Shapes: B rows, S positions, C of them and those before, H query heads, K
+key-value heads, h head size.
 """
 
 import functools
@@ -30,8 +31,8 @@ BLOCK, STAGES = 512, 8
 def causal(
   how: Attention,
   q_bshd: Array,
-  k_bskd: Array,
-  v_bskd: Array,
+  k_bckd: Array,
+  v_bckd: Array,
   valid: Array,
   segment: Array | None = None,
   mesh: Mesh | None = None,
@@ -40,11 +41,11 @@ def causal(
 
   Args:
     how: scores become weights.
-    q_bshd: f[B, S, H, h] queries.
-    k_bskd: f[B, S, K, h] keys.
-    v_bskd: f[B, S, K, h] values.
-    valid: bool[B, S] positions that may be attended to, in one piece.
-    segment: i32[B, S]; positions of different numbers do not see each other.
+    q_bshd: f[B, S, H, h] queries, of the last positions.
+    k_bckd: f[B, C, K, h] keys.
+    v_bckd: f[B, C, K, h] values.
+    valid: bool[B, C] positions that may be attended to, in one piece.
+    segment: i32[B, C]; positions of different numbers do not see each other.
       None for one sequence a row.
     mesh: of the devices; None for one.
 
@@ -54,16 +55,16 @@ def causal(
   number = jnp.zeros(valid.shape, jnp.int32) if segment is None else segment
   number = jnp.where(valid, number, -1)
   if _has_kernel(how, q_bshd, mesh):
-    return _kernel(how, q_bshd, k_bskd, v_bskd, number, mesh)
-  return _in_blocks(how, q_bshd, k_bskd, v_bskd, number)
+    return _kernel(how, q_bshd, k_bckd, v_bckd, number, mesh)
+  return _in_blocks(how, q_bshd, k_bckd, v_bckd, number)
 
 
 def _in_blocks(how: Attention, q, k, v, number) -> Array:
   """Blocks of queries, each against the keys of its stage."""
-  length = q.shape[1]
-  blocks = -(-length // BLOCK)
+  length, before = q.shape[1], k.shape[1] - q.shape[1]
+  blocks, asking = -(-length // BLOCK), number[:, before:]
   if blocks == 1:
-    return _block(how, q, k, v, number, number, 0)
+    return _block(how, q, k, v, asking, number, before)
   size = -(-length // blocks)
   pad = lambda x, n: jnp.pad(
     x, [(0, 0), (0, n), *[(0, 0)] * (x.ndim - 2)], constant_values=-1
@@ -72,9 +73,9 @@ def _in_blocks(how: Attention, q, k, v, number) -> Array:
   out = []
   for first in range(0, length, stage):
     last = min(first + stage, length)
-    own = [pad(x[:, first:last], -(last - first) % size) for x in (q, number)]
-    past = [x[:, :last] for x in (k, v, number)]
-    done = _stage(how, *own, *past, first, size)
+    own = [pad(x[:, first:last], -(last - first) % size) for x in (q, asking)]
+    past = [x[:, : before + last] for x in (k, v, number)]
+    done = _stage(how, *own, *past, before + first, size)
     out.append(done[:, : last - first])
   return jnp.concatenate(out, axis=1)
 
@@ -128,23 +129,32 @@ def _has_kernel(how: Attention, q: Array, mesh: Mesh | None) -> bool:
 def _kernel(how: Attention, q, k, v, number, mesh: Mesh) -> Array:
   """Splash attention: each device its own rows and heads."""
   length, heads = q.shape[1:3]
+  before = k.shape[1] - length
   split = k.shape[2] % mesh.shape["tensor"] == 0
   local = heads // mesh.shape["tensor"] if split else heads
   size = min(BLOCK, 128 * math.ceil(length / 128))
-  attend = _splash(length + -length % size, local, size, how.soft_cap)
-  more = lambda x, empty: jnp.pad(
+  own, past = -length % size, -k.shape[1] % size
+  # Padded queries must see something: what is added to the keys.
+  past = size if own and not past else past
+  sizes = length + own, k.shape[1] + past
+  attend = _splash(*sizes, before, local, size, how.soft_cap)
+  more = lambda x, added, empty: jnp.pad(
     x,
-    [(0, 0), (0, -length % size), *[(0, 0)] * (x.ndim - 2)],
+    [(0, 0), (0, added), *[(0, 0)] * (x.ndim - 2)],
     constant_values=empty,
   )
 
-  def one(q, k, v, number):
-    return attend(q, k, v, segment_ids=splash.SegmentIds(number, number))
+  def one(q, k, v, asking, number):
+    return attend(q, k, v, segment_ids=splash.SegmentIds(asking, number))
 
   def of_device(q, k, v, number):
-    first = lambda x: more(x, 0).swapaxes(1, 2)
+    first = lambda x, added: more(x, added, 0).swapaxes(1, 2)
     out = jax.vmap(one)(
-      first(q * how.scale), first(k), first(v), more(number, -1)
+      first(q * how.scale, own),
+      first(k, past),
+      first(v, past),
+      more(number[:, before:], own, -1),
+      more(number, past, -1),
     )
     return out.swapaxes(1, 2)[:, :length]
 
@@ -160,11 +170,26 @@ def _kernel(how: Attention, q, k, v, number, mesh: Mesh) -> Array:
 
 
 @functools.cache
-def _splash(length: int, heads: int, size: int, soft_cap: float | None):
-  """The kernel for one row of so many positions and query heads."""
-  mask = splash_mask.MultiHeadMask(
-    [splash_mask.CausalMask((length, length))] * heads
-  )
+def _splash(
+  queries: int,
+  keys: int,
+  before: int,
+  heads: int,
+  size: int,
+  soft_cap: float | None,
+):
+  """The kernel for one row.
+
+  Args:
+    queries: positions that ask.
+    keys: positions that are asked.
+    before: keys before that of the first query.
+    heads: of queries.
+    size: of the kernel's blocks.
+    soft_cap: of scores, or None.
+  """
+  causal = splash_mask.CausalMask((queries, keys), before)
+  mask = splash_mask.MultiHeadMask([causal] * heads)
   blocks = splash.BlockSizes(
     block_q=size,
     block_kv=size,

@@ -277,6 +277,7 @@ def _settings(
     guard_sigmas=config.guard.sigmas,
     guard_limit=config.guard.max_consecutive,
     dynamic=_dynamic(config),
+    share_prompts=u.share_prompts,
     ahead=config.async_rollout,
   )
 

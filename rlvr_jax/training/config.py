@@ -21,8 +21,8 @@ from rlvr_jax.transform import LossTransform
 
 # They change time and memory, and the order in which numbers are added up.
 ROUNDING = (
-  *("train.slices", "train.widths", "train.chunk", "model.remat"),
-  *("rollout.rows", "evaluation.rows"),
+  *("train.slices", "train.widths", "train.chunk", "train.share_prompts"),
+  *("model.remat", "rollout.rows", "evaluation.rows"),
 )
 
 # A run may be resumed with these changed. The window of the guard is the shape

@@ -108,6 +108,7 @@ RULES: dict[str, Rule] = {
   "train.updates": _whole(1),
   "train.slices": _whole(1),
   "train.widths": _whole(1),
+  "train.share_prompts": _FLAG,
   "train.chunk": _whole(1),
   "train.ema_decay": _number("[0, 1)"),
   "train.ema_every": _whole(1),
@@ -165,6 +166,7 @@ SUPERVISED = _DATA | {
   if name in _SHARED or name.partition(".")[0] in _SHARED
 }
 del SUPERVISED["train.widths"]  # Packed rows are full.
+del SUPERVISED["train.share_prompts"]  # They have none.
 _WHOLE = ("task.options", "data.columns")
 
 

@@ -13,27 +13,13 @@ import jax
 import jax.numpy as jnp
 
 from rlvr_jax import stats
+from rlvr_jax.models import siblings
 from rlvr_jax.objective import LossFn, Metrics
 from rlvr_jax.training import ragged
+from rlvr_jax.training.pieces import WHOLE, Pieces
 from rlvr_jax.types import Array, Clock, Need, PyTree, TokenBatch
 
 Output = tuple[tuple[Array, tuple[PyTree, Metrics]], PyTree]
-
-
-def cut(tree: PyTree, slices: int) -> PyTree:
-  """[B, ...] leaves to [slices, B / slices, ...].
-
-  Rows are dealt like cards, so every device that holds rows holds some of
-  every slice.
-  """
-  deal = lambda x: x.reshape(-1, slices, *x.shape[1:]).swapaxes(0, 1)
-  return jax.tree.map(deal, tree)
-
-
-def join(tree: PyTree) -> PyTree:
-  """The inverse of `cut`."""
-  back = lambda x: x.swapaxes(0, 1).reshape(-1, *x.shape[2:])
-  return jax.tree.map(back, tree)
 
 
 def score(
@@ -42,9 +28,7 @@ def score(
   batch: TokenBatch,
   *,
   model: stats.Model,
-  slices: int = 1,
-  chunk: int = 4096,
-  widths: int = 1,
+  pieces: Pieces = WHOLE,
 ) -> dict[str, Array]:
   """`stats.score`, one slice of rows after the other; no gradient.
 
@@ -55,14 +39,17 @@ def score(
   batch = batch.replace(metrics={})
 
   def one(rows, _=None):
-    found = stats.score(needs, params, rows, model=model, chunk=chunk)
+    run = lambda model: stats.score(
+      needs, params, rows, model=model, chunk=pieces.chunk
+    )
+    found = siblings.read_once(run, model, rows, pieces.siblings)
     return ragged.widened(found, length)
 
-  if slices == 1:
+  if pieces.slices == 1:
     return one(batch)
-  place = _places(batch, slices, widths)
-  each = lambda rows: ragged.at_width(one, rows, (), widths)
-  found = join(jax.lax.map(each, cut(_taken(batch, place), slices)))
+  place = _places(batch, pieces)
+  each = lambda rows: ragged.at_width(one, rows, (), pieces.widths)
+  found = pieces.join(jax.lax.map(each, pieces.cut(_taken(batch, place))))
   return _taken(found, None if place is None else jnp.argsort(place))
 
 
@@ -75,10 +62,8 @@ def loss_and_gradient(
   clock: Clock,
   *,
   model: stats.Model,
-  slices: int = 1,
-  chunk: int = 4096,
+  pieces: Pieces = WHOLE,
   by: str = "policy",
-  widths: int = 1,
 ) -> Output:
   """The loss and its gradient by one set of parameters.
 
@@ -90,50 +75,56 @@ def loss_and_gradient(
     method_state: of the chain.
     clock: of this update.
     model: makes hidden states and logits.
-    slices: row slices the model runs in; divides B.
-    chunk: tokens whose logits exist at the same time.
+    pieces: that the model runs on at a time.
     by: name of the parameters that the gradient is taken by.
-    widths: that slices may run at, see `ragged`.
 
   Returns:
     ((loss, (method state, metrics)), gradient in float32).
   """
   batch = batch.replace(metrics={})
-  sized = dict(model=model, chunk=chunk)
+  count = pieces.siblings
 
-  def statistics(moved, rows):
-    return stats.score(needs, {**params, by: moved}, rows, **sized)
+  def statistics(model, moved, rows):
+    sets = {**params, by: moved}
+    return stats.score(needs, sets, rows, model=model, chunk=pieces.chunk)
 
   def finish(found):
     return loss_fn(found, batch, method_state, clock)
 
-  if slices == 1:
-    run = lambda moved: finish(statistics(moved, batch))
-    output, gradient = jax.value_and_grad(run, has_aux=True)(params[by])
-    return output, jax.tree.map(lambda x: x.astype(jnp.float32), gradient)
+  def at_once(model):
+    run = lambda moved: finish(statistics(model, moved, batch))
+    return jax.value_and_grad(run, has_aux=True)(params[by])
 
-  found = score(needs, params, batch, slices=slices, widths=widths, **sized)
+  if pieces.slices == 1:
+    output, found = siblings.read_once(at_once, model, batch, count)
+    return output, jax.tree.map(lambda x: x.astype(jnp.float32), found)
+
+  found = score(needs, params, batch, model=model, pieces=pieces)
   output, pulled = jax.value_and_grad(finish, has_aux=True)(found)
 
   def pull(rows, cotangent):
-    _, back = jax.vjp(lambda p: statistics(p, rows), params[by])
-    return back(cotangent)[0]
+    def back(model):
+      _, back = jax.vjp(lambda p: statistics(model, p, rows), params[by])
+      return back(cotangent)[0]
+
+    return siblings.read_once(back, model, rows, count)
 
   def add(total, piece):
-    part = ragged.at_width(pull, *piece, widths)
+    part = ragged.at_width(pull, *piece, pieces.widths)
     return jax.tree.map(jnp.add, total, part), None
 
   # float32 also for parameters kept in bfloat16: a sum of many small parts.
   zeros = jax.tree.map(lambda x: jnp.zeros(x.shape), params[by])
-  place = _places(batch, slices, widths)
-  pieces = cut(_taken((batch, pulled), place), slices)
-  gradient, _ = jax.lax.scan(add, zeros, pieces)
+  dealt = pieces.cut(_taken((batch, pulled), _places(batch, pieces)))
+  gradient, _ = jax.lax.scan(add, zeros, dealt)
   return output, gradient
 
 
-def _places(batch: TokenBatch, slices: int, widths: int) -> Array | None:
+def _places(batch: TokenBatch, pieces: Pieces) -> Array | None:
   """The order of rows; None for the one they have."""
-  return None if widths == 1 else ragged.order(batch.mask, slices)
+  if pieces.widths == 1:
+    return None
+  return ragged.order(batch.mask, pieces.slices, pieces.siblings)
 
 
 def _taken(tree: PyTree, place: Array | None) -> PyTree:

@@ -9,7 +9,8 @@ import optax
 
 from rlvr_jax import objective
 from rlvr_jax.objective import Metrics
-from rlvr_jax.training import gradient, guard, precision
+from rlvr_jax.training import gradient, guard, pieces, precision
+from rlvr_jax.training.pieces import Pieces
 from rlvr_jax.training.settings import Settings
 from rlvr_jax.training.state import Learned, TrainState
 from rlvr_jax.training.weights import Weights
@@ -85,6 +86,7 @@ class Learning(NamedTuple):
   settings: Settings
   weights: Weights
   draws: tuple[tuple[str, int], ...]
+  row_parts: int  # devices that rows are split over
 
   def __call__(
     self,
@@ -134,9 +136,7 @@ class Learning(NamedTuple):
       (),
       Clock(state.step, 0, jax.random.wrap_key_data(state.key)),
       model=self.weights.model(ref),
-      slices=slices(self.settings),
-      widths=self.settings.widths,
-      chunk=self.settings.chunk,
+      pieces=self._pieces(batch),
       by=REWARD,
     )
 
@@ -146,10 +146,12 @@ class Learning(NamedTuple):
       self.weights.sets(state, ref),
       batch.replace(stats={}),
       model=self.weights.model(ref),
-      slices=slices(self.settings),
-      widths=self.settings.widths,
-      chunk=self.settings.chunk,
+      pieces=self._pieces(batch),
     )
+
+  def _pieces(self, batch: TokenBatch) -> Pieces:
+    rows = len(batch.mask) // self.row_parts
+    return pieces.of(self.settings, slices(self.settings), rows)
 
   def _stepped(self, state, grads, ok) -> TrainState:
     old = state.learned

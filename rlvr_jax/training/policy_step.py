@@ -14,6 +14,7 @@ import numpy as np
 from rlvr_jax import objective, reduce, stats
 from rlvr_jax.analysis import token_change
 from rlvr_jax.training import gradient
+from rlvr_jax.training.pieces import Pieces
 from rlvr_jax.types import Array, Clock, Need, PyTree, TokenBatch
 
 ENTROPY = Need(stats.Entropy())
@@ -41,7 +42,7 @@ def measure(
     (parameters, batch with its advantages, learning rate) to a Step over the
     response positions [B, T]. The parameters stay as they are.
   """
-  sized = dict(model=model, slices=slices, chunk=chunk)
+  sized = dict(model=model, pieces=Pieces(slices, chunk))
 
   @jax.jit
   def look(params, batch):

@@ -321,6 +321,7 @@ class Programs:
       self.settings,
       self.weights,
       self.plan.draws,
+      mesh_lib.row_parts(self.mesh),
     )
 
   def _prepare(self, state, batch, reward, known, notes):

@@ -21,18 +21,20 @@ def lengths(mask: Array) -> Array:
   return jnp.where(mask, place, 0).max(axis=1)
 
 
-def order(mask: Array, slices: int) -> Array:
-  """Which row stands where so that `gradient.cut` makes slices of like ones.
+def order(mask: Array, slices: int, siblings: int = 1) -> Array:
+  """Which row stands where so that `Pieces.cut` makes slices of like ones.
 
   Args:
     mask: bool[B, T] counted tokens.
-    slices: that the rows will be cut into; row r goes to slice r % slices.
+    slices: that the rows will be cut into; pack r goes to slice r % slices.
+    siblings: rows of a pack, which stay together.
 
   Returns:
-    i32[B] rows; the longest come into slice 0.
+    i32[B] rows; the longest, and their siblings, come into slice 0.
   """
-  ranked = jnp.argsort(-lengths(mask))
-  return ranked.reshape(slices, -1).T.reshape(-1)
+  longest = lengths(mask).reshape(-1, siblings).max(axis=1)
+  packs = jnp.argsort(-longest).reshape(slices, -1).T.reshape(-1, 1)
+  return (packs * siblings + jnp.arange(siblings)).reshape(-1)
 
 
 def at_width(

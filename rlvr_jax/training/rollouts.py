@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from rlvr_jax import rng
 from rlvr_jax.models.transformer import Transformer
 from rlvr_jax.sampling import sampler
-from rlvr_jax.training import gradient, learning
+from rlvr_jax.training import gradient, learning, pieces
+from rlvr_jax.training.pieces import Pieces
 from rlvr_jax.training.settings import Settings
 from rlvr_jax.training.state import TrainState
 from rlvr_jax.training.weights import Weights
@@ -143,12 +144,10 @@ class Rollouts(NamedTuple):
       self.weights.sets(state, ref),
       batch.replace(stats={}),
       model=self.weights.model(ref),
-      slices=self._slices(batch),
-      widths=self.settings.widths,
-      chunk=self.settings.chunk,
+      pieces=self._pieces(len(batch.mask) // self.row_parts),
     )
 
-  def _slices(self, batch: TokenBatch) -> int:
-    """Into how many slices a rollout is cut: no larger than an update's."""
-    rows = len(batch.mask) // self.row_parts
-    return math.gcd(rows, self.settings.slices * self.settings.updates)
+  def _pieces(self, rows: int) -> Pieces:
+    """Of a rollout: slices no larger than an update's."""
+    s = self.settings
+    return pieces.of(s, math.gcd(rows, s.slices * s.updates), rows)

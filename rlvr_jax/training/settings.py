@@ -39,6 +39,7 @@ class Settings(NamedTuple):
   guard_sigmas: float
   guard_limit: int  # refused updates in a row after which none is taken
   dynamic: Dynamic | None  # None: the first prompts that come are trained on
+  share_prompts: bool = False  # full passes read a prompt once for its rows
   ahead: bool = False  # the next rollout is sampled before a step is learnt
 
   @property

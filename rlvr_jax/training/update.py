@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import optax
 
 from rlvr_jax import objective, stats
+from rlvr_jax.models import mesh as mesh_lib
 from rlvr_jax.objective import Metrics
-from rlvr_jax.training import gradient, guard, measures, minibatch
+from rlvr_jax.training import gradient, guard, measures, minibatch, pieces
 from rlvr_jax.training.settings import Settings
 from rlvr_jax.training.state import TrainState
 from rlvr_jax.training.weights import Weights
@@ -65,6 +66,7 @@ class Update(NamedTuple):
     clock = Clock(state.step, index, jax.random.wrap_key_data(state.key))
     batch = minibatch.take(batch, clock, self.settings.updates, self.rows)
     needs = tuple(n for n in self.method.needs if n.when == "update")
+    rows = len(batch.mask) // mesh_lib.row_parts(self.rows.mesh)
     return gradient.loss_and_gradient(
       self._loss(),
       (stats.LOGP, *needs),
@@ -73,9 +75,7 @@ class Update(NamedTuple):
       state.method,
       clock,
       model=self.weights.model(ref),
-      slices=self.settings.slices,
-      chunk=self.settings.chunk,
-      widths=self.settings.widths,
+      pieces=pieces.of(self.settings, self.settings.slices, rows),
     )
 
   def _loss(self) -> objective.LossFn:

@@ -1,0 +1,108 @@
+"""A prompt that is read once for its rows gives what one for each gives."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import runs
+from rlvr_jax.models import Lora, siblings
+from rlvr_jax.training.pieces import Pieces
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
+SGD = optax.sgd(0.1)
+ADAPTERS = Lora(rank=2, alpha=4.0, targets=("query", "output", "up"))
+
+
+def filled(p):
+  """A rollout with rewards, and the state and reference it is from."""
+  state, ref = runs.start(p)
+  return state, ref, runs.sample(p, state, ref)
+
+
+@pytest.mark.parametrize("count", [2, 4])
+@pytest.mark.parametrize("prompt", [1, 3, 9])
+def test_hidden_states_are_those_of_rows_that_read_their_own(prompt, count):
+  p = runs.programs("grpo", prompt_width=prompt)
+  state, _, batch = filled(p)
+  found = [p.model.hidden(state.params, batch, n) for n in (1, count)]
+  assert found[0].shape == (*batch.mask.shape, p.model.config.width)
+  np.testing.assert_allclose(found[1], found[0], rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize(
+  "model",
+  [
+    dict(windowed=(True, False), window=4),
+    dict(attention_soft_cap=3.0, qk_norm=True),
+  ],
+  ids=["windows", "cap"],
+)
+def test_so_they_are_with_windows_and_caps(model):
+  p = runs.programs("grpo", prompt_width=6, model=model)
+  state, _, batch = filled(p)
+  found = [p.model.hidden(state.params, batch, n) for n in (1, 4)]
+  np.testing.assert_allclose(found[1], found[0], rtol=0, atol=2e-6)
+
+
+def stepped(share, chain=("grpo", "kl_penalty", "siren"), **changes):
+  p = runs.programs(*chain, tx=SGD, share_prompts=share, **changes)
+  state, ref = runs.start(p)
+  state, lines = runs.step(p, state, ref)
+  return lines, jax.device_get(state.params)
+
+
+@pytest.mark.parametrize(
+  "changes",
+  [
+    dict(slices=2, rescore=True),
+    pytest.param(dict(), marks=pytest.mark.long),
+    pytest.param(dict(slices=4, widths=2), marks=pytest.mark.long),
+    pytest.param(
+      dict(slices=2, devices=2, shape=dict(data=2)), marks=pytest.mark.long
+    ),
+    pytest.param(dict(slices=8, rescore=True), marks=pytest.mark.long),
+    pytest.param(
+      dict(model=dict(lora=ADAPTERS), rescore=True), marks=pytest.mark.long
+    ),
+  ],
+  ids=["slices", "whole", "widths", "devices", "half a group", "adapters"],
+)
+def test_no_metric_and_no_weight_depends_on_it(changes):
+  want, weights = stepped(False, **changes)
+  got, changed = stepped(True, **changes)
+  for a, b in zip(want, got):
+    assert a.keys() == b.keys()
+    for name in a:
+      np.testing.assert_allclose(
+        b[name], a[name], rtol=1e-4, atol=1e-5, err_msg=name
+      )
+  for a, b in zip(jax.tree.leaves(weights), jax.tree.leaves(changed)):
+    np.testing.assert_allclose(b, a, rtol=0, atol=1e-5)
+
+
+def test_rows_of_unlike_prompts_read_their_own():
+  """Whatever a method puts side by side: the runs are looked at."""
+  p = runs.programs("grpo")
+  state, _, batch = filled(p)
+  mixed = batch.take(jnp.arange(len(batch.mask)).reshape(-1, 8).T.reshape(-1))
+  seen = lambda rows: siblings.read_once(
+    lambda model: model.hidden(state.params, rows), p.model, rows, 4
+  )
+  want = p.model.hidden(state.params, mixed)
+  np.testing.assert_allclose(seen(mixed), want, rtol=0, atol=2e-6)
+  assert not siblings._is_alike(mixed, 4) and siblings._is_alike(batch, 4)
+
+
+def test_packs_stay_together_and_come_back():
+  rows = jnp.arange(24)
+  pieces = Pieces(slices=3, siblings=4)
+  dealt = pieces.cut(rows)
+  assert dealt.tolist() == [
+    [*range(4), *range(12, 16)],
+    [*range(4, 8), *range(16, 20)],
+    [*range(8, 12), *range(20, 24)],
+  ]
+  np.testing.assert_array_equal(pieces.join(dealt), rows)
