@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from absl import app, flags
 
-from experiments.sampler_bench import limits, own, problem
+from experiments.side_by_side import limits, own, problem
 
 _SIZES = flags.DEFINE_list("sizes", ["tiny", "mid"], "Decoders.")
 _SHAPE = flags.DEFINE_enum("shape", "s64", problem.SHAPES, "Prompts, lengths.")

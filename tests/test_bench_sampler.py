@@ -1,13 +1,14 @@
-"""The bench of the sampler times what it says, and speaks its protocol."""
+"""Benches time what they say, and speak their protocol."""
 
 import json
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 
-from experiments.sampler_bench import limits, own, problem
+from experiments.side_by_side import limits, own, problem, step
 
 NANO, SMOKE = problem.SIZES["nano"], problem.SHAPES["smoke"]
 
@@ -22,14 +23,15 @@ def asked(module, *arguments, lines=""):
 
 
 @pytest.mark.long
-def test_a_worker_answers_every_line_with_seconds_and_tokens():
-  how = "--config=nano", "--shape=smoke", "--variant=ragged"
+@pytest.mark.parametrize("task", ["sampler", "step"])
+def test_a_worker_answers_every_line_with_seconds_and_tokens(task):
+  how = "--config=nano", "--shape=smoke", "--variant=ragged", f"--task={task}"
   said = asked("bench_worker", *how, lines="go\ngo\nquit\n")
   ready, *units = map(json.loads, said.splitlines())
   assert ready["ready"] and ready["name"] == "rlvr_jax:ragged"
   tokens = int(problem.ragged_lengths(SMOKE).sum())
   assert [unit["tokens"] for unit in units] == [tokens] * 2
-  assert all(unit["t"] > 0 for unit in units)
+  assert all(min(unit["t"], unit["t_peak_rss_gb"]) > 0 for unit in units)
 
 
 @pytest.mark.long
@@ -48,6 +50,25 @@ def test_the_table_holds_every_decoder_length_and_type(tmp_path):
 def test_one_rollout_of_the_bench_samples_every_token_asked_for():
   unit = own.unit(NANO, SMOKE, False, "float32")
   assert unit() == SMOKE.rows * SMOKE.new
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("ragged", [False, True])
+def test_a_step_of_the_bench_moves_the_weights(ragged):
+  one = step.unit(NANO, SMOKE, ragged, "float32")
+  before = jax.device_get(one._state.params)
+  tokens = problem.ragged_lengths(SMOKE).sum() if ragged else 8 * SMOKE.new
+  assert [one(), one()] == [tokens] * 2
+  after = jax.device_get(one._state)
+  assert after.step == 2 and not after.guard.refused
+  moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), before, after.params)
+  # Adam moves every weight that has a gradient by about the rate.
+  assert max(jax.tree.leaves(moved)) == pytest.approx(2e-6, rel=0.3)
+
+
+def test_a_reward_is_the_share_of_even_words():
+  found = problem.rewards(["t2 t3 t4 t10", "t1", ""])
+  assert found == [0.75, 0, 0]
 
 
 def test_work_is_counted_token_by_token():

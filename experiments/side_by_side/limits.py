@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding
 
-from experiments.sampler_bench import problem
+from experiments.side_by_side import problem
 from rlvr_jax.models import mesh as mesh_lib
 
 NUMBER = {"float32": 4, "bfloat16": 2}  # bytes

@@ -7,15 +7,16 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from experiments.sampler_bench import problem
+from experiments.side_by_side import problem
 from rlvr_jax.kernels.sharded import Layout
 from rlvr_jax.models import Transformer
 from rlvr_jax.models import mesh as mesh_lib
 from rlvr_jax.models.hf.names import tensors
 from rlvr_jax.sampling import sampler
-from rlvr_jax.types import Draw, PyTree
+from rlvr_jax.types import Draw, Need, PyTree, TokenBatch
 
 # Numbers of a model that a cache holds.
 SMALL = 2**23
@@ -64,24 +65,40 @@ def unit(
   model = Transformer(sizes.config(dtype), Layout(mesh))
   everywhere = NamedSharding(mesh, PartitionSpec())
   weights = jax.device_put(params(sizes, model), everywhere)
-  count = shape.prompts * (problem.TURNS if ragged else 1)
-  asked = problem.padded(problem.prompts(sizes, shape, count), shape.longest)
-  limits = jnp.asarray(problem.ragged_lengths(shape)) if ragged else None
-  run = jax.jit(
-    functools.partial(
-      sampler.rollout,
-      draws=(Draw("main", shape.group),),
-      model=model,
-      length=shape.new,
-      ends=ENDS,
-      limits=limits,
-      rows=shape.rows,
-    )
-  )
+  prompts, run = asked(sizes, shape, ragged), sampling(model, shape, ragged)
   step = iter(range(2**31))
 
   def once() -> int:
-    batch = run(weights, *asked, key=jax.random.key(next(step)))
+    batch = run(weights, *prompts, key=jax.random.key(next(step)))
     return int(jax.block_until_ready(batch).mask.sum())
 
   return once
+
+
+def asked(
+  sizes: problem.Sizes, shape: problem.Shape, ragged: bool
+) -> tuple[np.ndarray, np.ndarray]:
+  """The prompts of a rollout: i32[P, W] padded on the left, and bool[P, W]."""
+  count = shape.prompts * (problem.TURNS if ragged else 1)
+  return problem.padded(problem.prompts(sizes, shape, count), shape.longest)
+
+
+def sampling(
+  model: Transformer,
+  shape: problem.Shape,
+  ragged: bool,
+  needs: tuple[Need, ...] = (),
+) -> Callable[..., TokenBatch]:
+  """(params, prompts, prompt_mask, key) to a rollout, compiled."""
+  limits = jnp.asarray(problem.ragged_lengths(shape)) if ragged else None
+  run = functools.partial(
+    sampler.rollout,
+    draws=(Draw("main", shape.group),),
+    model=model,
+    length=shape.new,
+    ends=ENDS,
+    limits=limits,
+    rows=shape.rows,
+    needs=needs,
+  )
+  return jax.jit(run)

@@ -1,1 +1,0 @@
-"""The parts of `experiments.bench_sampler` and `experiments.bench_worker`."""

@@ -1,0 +1,1 @@
+"""What this library and others are timed on, and what of it is ours."""
