@@ -118,7 +118,7 @@ def programs(
     ema_decay=0.9,
     ema_every=1,
     guard_window=8,
-    guard_sigmas=6.0,
+    guard_spikes=(6.0, 0.0),
     guard_limit=5,
     dynamic=None,
   )._replace(**changes)

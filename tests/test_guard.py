@@ -37,6 +37,16 @@ def test_quiet_updates_do_not_make_the_next_real_one_a_spike():
   assert guard.accepts(state, 0.0, jnp.float32(1.0), 6.0)
 
 
+def test_what_clipping_lets_pass_is_no_spike_however_quiet_it_was():
+  state = guard.init(8)
+  for _ in range(8):
+    state = guard.advance(state, jnp.bool(True), jnp.float32(2e-3))
+  norm = jnp.float32(0.9)
+  assert not guard.accepts(state, 0.0, norm, 6.0)
+  assert guard.accepts(state, 0.0, norm, 6.0, harmless=1.0)
+  assert not guard.accepts(state, 0.0, 2 * norm, 6.0, harmless=1.0)
+
+
 def test_quiet_updates_do_not_hide_that_all_others_are_refused():
   state = guard.init(8)
   for ok, norm in [(False, 9.0), (True, 0.0), (False, 9.0)]:

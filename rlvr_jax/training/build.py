@@ -1,6 +1,7 @@
 """From a configuration to the pieces of a run. Allocates no weights."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
@@ -274,12 +275,19 @@ def _settings(
     ema_decay=u.ema_decay,
     ema_every=u.ema_every,
     guard_window=config.guard.window,
-    guard_sigmas=config.guard.sigmas,
+    guard_spikes=spikes(config),
     guard_limit=config.guard.max_consecutive,
     dynamic=_dynamic(config),
     share_prompts=u.share_prompts,
     ahead=config.async_rollout,
   )
+
+
+def spikes(config: ConfigDict) -> tuple[float, float]:
+  """What the guard takes for a spike: sigmas, and the norm that is harmless."""
+  norm = config.optimizer.max_gradient_norm
+  # What clipping lets pass whole; without clipping nothing is known of it.
+  return config.guard.sigmas, norm if math.isfinite(norm) else 0.0
 
 
 def _dynamic(config: ConfigDict) -> Dynamic | None:

@@ -50,7 +50,7 @@ def write(run: AnyRun, refused: Refused, workdir: pathlib.Path) -> pathlib.Path:
   note = {
     "step": step,
     "update": refused.update,
-    "reason": reason(refused, run.programs.settings.guard_sigmas),
+    "reason": reason(refused, *run.programs.settings.guard_spikes),
     # JSON has no NaN.
     "metrics": {
       k: v if math.isfinite(v) else str(v) for k, v in refused.metrics.items()
@@ -90,15 +90,15 @@ def _holds(folder: pathlib.Path, note: dict) -> bool:
   return False
 
 
-def reason(refused: Refused, sigmas: float) -> str:
-  """Why the guard refused the update, in words; sigmas as it has them."""
+def reason(refused: Refused, sigmas: float, harmless: float = 0.0) -> str:
+  """Why the guard refused the update, in words; the rest as it has them."""
   loss, norm = (refused.metrics[name] for name in (LOSS, NORM))
   if not math.isfinite(loss):
     return f"the loss is {loss}"
   if not math.isfinite(norm):
     return f"the loss is {loss}, but its gradient has the norm {norm}"
   state = refused.state.guard
-  if not guard.is_spike(state, np.float32(norm), sigmas):
+  if not guard.is_spike(state, np.float32(norm), sigmas, harmless):
     return "the new state of a method is not finite"
   usual = guard.mean(state)
   return f"the gradient norm {norm} is far above the usual {usual:.3g}"

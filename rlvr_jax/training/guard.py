@@ -37,7 +37,11 @@ def init(window: int) -> GuardState:
 
 
 def accepts(
-  state: GuardState, loss: Array, norm: Array, sigmas: float
+  state: GuardState,
+  loss: Array,
+  norm: Array,
+  sigmas: float,
+  harmless: float = 0.0,
 ) -> Array:
   """Whether an update may be taken, bool[].
 
@@ -46,12 +50,15 @@ def accepts(
     loss: f32[] of the minibatch.
     norm: f32[] gradient norm before clipping.
     sigmas: see `is_spike`.
+    harmless: likewise.
   """
   finite = jnp.isfinite(loss) & jnp.isfinite(norm)
-  return finite & ~is_spike(state, norm, sigmas)
+  return finite & ~is_spike(state, norm, sigmas, harmless)
 
 
-def is_spike(state: GuardState, norm: Array, sigmas: float) -> Array:
+def is_spike(
+  state: GuardState, norm: Array, sigmas: float, harmless: float = 0.0
+) -> Array:
   """Whether a gradient norm is far above the usual, bool[].
 
   While less than half of the window is known, nothing is.
@@ -61,6 +68,7 @@ def is_spike(state: GuardState, norm: Array, sigmas: float) -> Array:
     norm: f32[] before clipping.
     sigmas: a norm this many standard deviations above the mean of the
       remembered ones, and at least `TIMES` the mean, is a spike.
+    harmless: a norm up to here is none, however quiet it was before.
   """
   window = state.norms.shape[0]
   known = jnp.minimum(state.remembered, window)
@@ -69,6 +77,7 @@ def is_spike(state: GuardState, norm: Array, sigmas: float) -> Array:
   square = jnp.where(used, (state.norms - usual) ** 2, 0.0).sum()
   std = jnp.sqrt(square / jnp.maximum(known, 1))
   most = jnp.maximum(usual + sigmas * std, TIMES * usual)
+  most = jnp.maximum(most, harmless)
   warm = known >= max(2, window // 2)
   return warm & (norm > most)
 

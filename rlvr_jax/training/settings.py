@@ -36,7 +36,8 @@ class Settings(NamedTuple):
   ema_decay: float
   ema_every: int  # updates between two moves of the slow copy
   guard_window: int
-  guard_sigmas: float
+  # Sigmas of a spike, and the norm that is harmless: see `guard.is_spike`.
+  guard_spikes: tuple[float, float]
   guard_limit: int  # refused updates in a row after which none is taken
   dynamic: Dynamic | None  # None: the first prompts that come are trained on
   share_prompts: bool = False  # full passes read a prompt once for its rows

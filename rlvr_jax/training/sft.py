@@ -115,7 +115,7 @@ def _settings(config: ConfigDict, ends: sampler.Ends) -> Settings:
     ema_decay=u.ema_decay,
     ema_every=u.ema_every,
     guard_window=config.guard.window,
-    guard_sigmas=config.guard.sigmas,
+    guard_spikes=build_lib.spikes(config),
     guard_limit=config.guard.max_consecutive,
     dynamic=None,
   )

@@ -42,7 +42,7 @@ class Update(NamedTuple):
     output = self.differentiate(state, ref, batch, index)
     (loss, (method, metrics)), grads = output
     norm = optax.global_norm(grads)
-    ok = guard.accepts(state.guard, loss, norm, self.settings.guard_sigmas)
+    ok = guard.accepts(state.guard, loss, norm, *self.settings.guard_spikes)
     ok &= guard.finite(method)
     ok &= ~guard.tripped(state.guard, self.settings.guard_limit)
     counts = metrics["loss/tokens"] > 0
