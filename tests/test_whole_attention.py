@@ -79,6 +79,20 @@ def test_blocks_have_the_gradient_of_the_whole(monkeypatch):
     np.testing.assert_allclose(got, expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("block", [4, 7, 512])
+def test_the_last_queries_alone_find_what_they_find_among_all(
+  block, monkeypatch
+):
+  monkeypatch.setattr(whole, "BLOCK", block)
+  how, (valid, segment) = Attention(0.3, window=jnp.int32(20)), rows()
+  q, k, v = tensors()
+  want = whole.causal(how, q, k, v, valid, segment)[:, -13:]
+  got = whole.causal(how, q[:, -13:], k, v, valid, segment)
+  counts = valid[:, -13:, None, None]
+  zero = lambda x: jnp.where(counts, x, 0)
+  np.testing.assert_allclose(zero(got), zero(want), rtol=0, atol=2e-6)
+
+
 def test_no_array_is_as_large_as_all_scores(monkeypatch):
   monkeypatch.setattr(whole, "BLOCK", 4)
   valid, segment = rows()
@@ -97,11 +111,19 @@ def _variables(jaxpr):
 
 
 @pytest.mark.long
-def test_the_kernel_gives_what_blocks_give(monkeypatch):
+@pytest.mark.parametrize("asking", [LENGTH, 13])
+@pytest.mark.parametrize("block", [512, 128])
+def test_the_kernel_gives_what_blocks_give(asking, block, monkeypatch):
   """Interpreted: the kernel needs heads of a multiple of 128."""
-  how = Attention(0.1)
-  given, (valid, segment) = tensors(size=128), rows()
-  weights = jnp.where(valid[..., None, None], given[0], 0)
+  # Of 128 positions: padded queries meet no padded key unless there are some.
+  length = 128 if block == 128 else LENGTH
+  how, (q, k, v) = Attention(0.1), tensors(length=length, size=128)
+  valid, segment = (
+    jnp.pad(x, [(0, 0), (0, length - LENGTH)], mode="edge") for x in rows()
+  )
+  given = q[:, -asking:], k, v
+  weights = jnp.where(valid[:, -asking:, None, None], given[0], 0)
+  monkeypatch.setattr(whole, "BLOCK", block)
   mesh = jax.sharding.Mesh(
     np.array(jax.devices()[:1]).reshape(1, 1, 1), ("data", "fsdp", "tensor")
   )
