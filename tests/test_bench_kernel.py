@@ -50,6 +50,7 @@ def result(tmp_path_factory):
   return json.loads(done.stdout)
 
 
+@pytest.mark.long
 def test_machine_shape_and_all_figures_are_written(result):
   assert result["rounds"] == 3
   assert result["machine"]["jax"].keys() == {"backend", "device", "jax"}
@@ -62,6 +63,7 @@ def test_machine_shape_and_all_figures_are_written(result):
       assert len(figures["seconds"]) == 3
 
 
+@pytest.mark.long
 def test_contenders_agree_with_the_reference_on_values_and_gradients(result):
   forward, both = result["results"]
   for name in ("full", "chunked"):
@@ -72,6 +74,7 @@ def test_contenders_agree_with_the_reference_on_values_and_gradients(result):
     assert max(far.values()) < 1e-5
 
 
+@pytest.mark.long
 def test_one_that_cannot_run_is_listed_with_its_reason(result):
   assert "torch is hidden" in result["machine"]["torch"]["reason"]
   for record in result["results"]:
@@ -80,6 +83,7 @@ def test_one_that_cannot_run_is_listed_with_its_reason(result):
     assert "torch is hidden" in record["left_out"]["torch"]
 
 
+@pytest.mark.long
 def test_full_logits_take_the_memory_that_chunks_do_not(result):
   for record in result["results"]:
     chunked, full = (record["contenders"][n] for n in ("chunked", "full"))

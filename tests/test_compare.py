@@ -19,7 +19,11 @@ from rlvr_jax.training import config as config_lib
       "'steer' is not in config.chain",
       marks=pytest.mark.long,
     ),
-    ("--config.chain=('grpo',)", "--methods decides the chains"),
+    pytest.param(
+      "--config.chain=('grpo',)",
+      "--methods decides the chains",
+      marks=pytest.mark.long,
+    ),
   ],
 )
 def test_a_wrong_comparison_ends_with_one_message_and_no_traceback(

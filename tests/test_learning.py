@@ -146,7 +146,7 @@ def stepped(**changes):
   tx = optax.sgd(1.0)
   params = state.learned.params
   state = state.replace(learned=Learned(params, tx.init(params)))
-  one = learning.Learning(p.method, tx, p.settings, p.weights, p.plan.draws)
+  one = p.learning()._replace(tx=tx)
   learn = jax.jit(lambda *args: one(*args))
   state, batch, metrics = jax.device_get(learn(state, *given))
   scores = np.where(batch.mask, batch.stats[SCORE.key], 0)

@@ -22,8 +22,7 @@ def filled(p):
   return state, ref, runs.sample(p, state, ref)
 
 
-@pytest.mark.parametrize("count", [2, 4])
-@pytest.mark.parametrize("prompt", [1, 3, 9])
+@pytest.mark.parametrize("prompt, count", [(1, 2), (3, 4), (9, 2)])
 def test_hidden_states_are_those_of_rows_that_read_their_own(prompt, count):
   p = runs.programs("grpo", prompt_width=prompt)
   state, _, batch = filled(p)

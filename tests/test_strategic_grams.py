@@ -148,6 +148,7 @@ def test_a_line_ends_at_a_line_feed_and_a_reward_is_a_number(tmp_path):
   assert found == ["one\u2028two\x85three", "right"]
 
 
+@pytest.mark.long
 def test_the_command_writes_the_grams_of_right_solutions(tmp_path):
   source, target = tmp_path / "responses.jsonl", tmp_path / "grams.txt"
   lines = [{"text": s, "reward": 1.0} for s in SOLUTIONS]

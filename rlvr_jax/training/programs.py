@@ -109,7 +109,7 @@ class Programs:
     if self.method.learner is None:
       return None
     where, whole = self._places, mesh_lib.whole(self.mesh)
-    one = self._learning()
+    one = self.learning()
 
     def learn(state, ref, batch, reward, known):
       return one(state, ref, batch, reward, known)
@@ -223,7 +223,7 @@ class Programs:
     sampled = batch.mask.shape[0]
     outcome, notes = self._graded(batch)
     if self.method.learner is not None:
-      learn = lambda *args: self._learning()(*args)
+      learn = lambda *args: self.learning()(*args)
       state, batch, _ = jax.eval_shape(learn, state, ref, batch, *outcome)
     edited, _, _ = jax.eval_shape(self._prepare, state, batch, *outcome, notes)
     return sampled, edited.mask.shape[0]
@@ -314,7 +314,8 @@ class Programs:
       return None
     return Learned(params, self._learner_tx().init(params))
 
-  def _learning(self) -> learning.Learning:
+  def learning(self) -> learning.Learning:
+    """What `learn` compiles."""
     return learning.Learning(
       self.method,
       self._learner_tx(),

@@ -123,7 +123,9 @@ command.run(main)
 """
 
 
-@pytest.mark.parametrize("streams", ["closed", "unread"])
+@pytest.mark.parametrize(
+  "streams", [pytest.param("closed", marks=pytest.mark.long), "unread"]
+)
 def test_a_program_goes_on_when_nobody_reads_what_it_says(tmp_path, streams):
   out = tmp_path / "out"
   command = [sys.executable, "-c", PROGRAM, f"--out={out}"]
