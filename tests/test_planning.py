@@ -13,6 +13,7 @@ from jax.sharding import PartitionSpec as P
 import runs
 from rlvr_jax.models import Transformer, hf
 from rlvr_jax.planning import chips, compiled, given, hlo, places, work
+from rlvr_jax.training import memory
 
 WIDTH, ROWS, LAYERS, DEVICES = 64, 32, 5, 4
 
@@ -185,3 +186,36 @@ def test_published_sizes_have_the_published_number_of_parameters(
   shapes = jax.eval_shape(model.init, jax.random.key(0))
   count = sum(x.size for x in jax.tree.leaves(shapes))
   assert count / 1e9 == pytest.approx(billions, abs=0.006)
+
+
+SMALL = dict(layers=4, width=256, heads=4, kv_heads=2, head_dim=64, hidden=768)
+
+
+@pytest.mark.parametrize(
+  "slices, model, more",
+  [
+    (2, dict(), dict()),
+    pytest.param(8, dict(hidden=512), dict(), marks=pytest.mark.long),
+    pytest.param(1, dict(), dict(), marks=pytest.mark.long),
+    pytest.param(4, dict(heads=8, head_dim=32), dict(), marks=pytest.mark.long),
+    pytest.param(4, dict(layers=16), dict(), marks=pytest.mark.long),
+    pytest.param(8, dict(), dict(length=700), marks=pytest.mark.long),
+    pytest.param(
+      2, dict(), dict(devices=2, shape=dict(fsdp=2)), marks=pytest.mark.long
+    ),
+  ],
+)
+def test_an_update_takes_what_the_formula_says(slices, model, more):
+  p = runs.programs(
+    "grpo",
+    model=SMALL | dict(remat=True) | model,
+    **dict(prompts=16, prompt_width=32, length=224) | more,
+    vocabulary=2048,
+    chunk=1024,
+    updates=1,
+    slices=slices,
+  )
+  begin = given.of(p)
+  update = dict(p.ahead(*begin))["update"].lower().compile()
+  taken = memory.of({"update": update})["update"].total
+  assert 1 / 1.15 < taken / places.of_update(p, begin) < 1.15

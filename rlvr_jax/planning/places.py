@@ -1,4 +1,7 @@
-"""Where the arrays of a run live, and what they take on each device."""
+"""Where the arrays of a run live, and what they take on each device.
+
+docs/scaling.md has the formula of an update's memory in words.
+"""
 
 import math
 from typing import NamedTuple
@@ -7,12 +10,19 @@ import jax
 import numpy as np
 
 from rlvr_jax.models import mesh as mesh_lib
+from rlvr_jax.models import whole
 from rlvr_jax.planning.given import Given
 from rlvr_jax.training.programs import Programs
 from rlvr_jax.training.state import stored
 from rlvr_jax.types import PyTree, TokenBatch
 
 ROWS = "rows over data and fsdp"
+WEIGHTS = "fsdp; heads, hidden units and vocabulary over tensor"
+KEPT = "inputs of layers, kept for the gradient"
+LAYER = "one layer, while its gradient is made"
+# Arrays that the gradient of a layer works with at the same time, by their
+# size: read from what XLA's compiler for CPU allocates.
+STATES, FEEDS, KEYS, SCORES = 11, 5, 3, 3
 
 
 class Place(NamedTuple):
@@ -24,7 +34,7 @@ class Place(NamedTuple):
 
 
 def of(p: Programs, given: Given, rollout: TokenBatch) -> list[Place]:
-  """All that lives longer than a layer.
+  """All that lives longer than a layer, and the largest that does not.
 
   Args:
     p: the programs.
@@ -32,16 +42,15 @@ def of(p: Programs, given: Given, rollout: TokenBatch) -> list[Place]:
     rollout: what sampling makes, as ShapeDtypeStructs with shardings.
   """
   state, c = given.state, p.model.config
-  weights = "fsdp; heads, hidden units and vocabulary over tensor"
   replica = "whole on every device"
   rows, rest = stored(state.method)
   small = rest, state.guard, state.step, state.cursor, state.key
   named = [
-    ("parameters", weights, state.params),
-    ("optimizer", weights, state.opt),
-    ("reference policy", weights, given.ref),
-    ("slow copy", weights, state.ema),
-    ("model of rewards", weights, state.learned),
+    ("parameters", WEIGHTS, state.params),
+    ("optimizer", WEIGHTS, state.opt),
+    ("reference policy", WEIGHTS, given.ref),
+    ("slow copy", WEIGHTS, state.ema),
+    ("model of rewards", WEIGHTS, state.learned),
     ("rows stored for replay", f"{ROWS}, if these divide them", rows),
     ("states of methods, guard, counters", replica, small),
     ("rollout", ROWS, rollout),
@@ -51,10 +60,16 @@ def of(p: Programs, given: Given, rollout: TokenBatch) -> list[Place]:
   found = [Place(name, split, on_device(tree)) for name, split, tree in held]
   heads = f"{ROWS}; heads over tensor"
   found.append(Place("keys and values of a rollout", heads, _cache(p)))
-  if c.remat:
-    name = "inputs of layers, kept for the gradient"
-    found.append(Place(name, ROWS, _kept(p)))
-  return found
+  found.append(Place("gradients", WEIGHTS, _gradients(p, state.params)))
+  # Without it the compiler decides what is kept of a layer.
+  work = [(KEPT, _kept(p)), (LAYER, _layer(p))] if c.remat else []
+  return found + [Place(name, ROWS, size) for name, size in work]
+
+
+def of_update(p: Programs, given: Given) -> float:
+  """Bytes of a device that an update takes at its peak, with `remat`."""
+  weights = on_device((given.state.params, given.state.opt))
+  return weights + _gradients(p, given.state.params) + _kept(p) + _layer(p)
 
 
 def on_device(tree: PyTree) -> float:
@@ -63,13 +78,36 @@ def on_device(tree: PyTree) -> float:
   return sum(part(x) * x.dtype.itemsize for x in jax.tree.leaves(tree))
 
 
+def _gradients(p: Programs, params: PyTree) -> float:
+  """Bytes of the gradient, f32; with slices also of that of one slice."""
+  part = lambda x: math.prod(x.sharding.shard_shape(x.shape))
+  copies = 1 if p.settings.slices == 1 else 2
+  return copies * 4 * sum(part(x) for x in jax.tree.leaves(params))
+
+
+def _slice(p: Programs) -> tuple[float, int]:
+  """Rows of a device in a slice of an update, and their positions."""
+  s = p.settings
+  parts = s.updates * s.slices * mesh_lib.row_parts(p.mesh)
+  return p.rows()[1] / parts, s.prompt_width + s.length - 1
+
+
 def _kept(p: Programs) -> float:
   """Bytes of the states between layers of a slice of an update."""
-  c, s = p.model.config, p.settings
-  rows = p.rows()[1] / s.updates / s.slices
-  state = np.dtype(c.dtype).itemsize * c.width * c.layers
-  tokens = rows * (s.prompt_width + s.length)
-  return tokens * state / mesh_lib.row_parts(p.mesh)
+  c, (rows, length) = p.model.config, _slice(p)
+  size = np.dtype(c.dtype).itemsize
+  return rows * length * size * c.width * c.layers
+
+
+def _layer(p: Programs) -> float:
+  """Bytes that the gradient of a layer works with, of a slice."""
+  c, (rows, length) = p.model.config, _slice(p)
+  tensor, size = p.mesh.shape["tensor"], np.dtype(c.dtype).itemsize
+  units = FEEDS * c.hidden + KEYS * c.kv_heads * c.head_dim
+  token = STATES * c.width + units / tensor
+  asking = min(length, whole.BLOCK)
+  scores = SCORES * 4 * asking * length * c.heads / tensor
+  return rows * (length * token * size + scores)
 
 
 def _cache(p: Programs) -> float:
