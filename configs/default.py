@@ -167,7 +167,8 @@ def get_config(arg: str | None = None) -> ConfigDict:
   c.guard = dict(
     window=128,  # gradient norms remembered
     # A norm so many standard deviations above their mean, ten times as large
-    # and above optimizer.max_gradient_norm is refused.
+    # and, if gradients are clipped, above optimizer.max_gradient_norm is
+    # refused.
     sigmas=6.0,
     max_consecutive=5,  # refused updates in a row that stop the run
   )

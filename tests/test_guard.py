@@ -4,7 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rlvr_jax.training import guard
+import runs
+from rlvr_jax.training import build, guard
 
 
 def test_a_spike_is_refused_only_once_the_guard_knows_what_is_usual():
@@ -45,6 +46,12 @@ def test_what_clipping_lets_pass_is_no_spike_however_quiet_it_was():
   assert not guard.accepts(state, 0.0, norm, 6.0)
   assert guard.accepts(state, 0.0, norm, 6.0, harmless=1.0)
   assert not guard.accepts(state, 0.0, 2 * norm, 6.0, harmless=1.0)
+
+
+@pytest.mark.parametrize("norm, harmless", [(2.0, 2.0), (np.inf, 0.0)])
+def test_a_run_takes_for_harmless_what_its_clipping_lets_pass(norm, harmless):
+  c = runs.config(optimizer__max_gradient_norm=norm, guard__sigmas=7.0)
+  assert build.spikes(c) == (7.0, harmless)
 
 
 def test_quiet_updates_do_not_hide_that_all_others_are_refused():

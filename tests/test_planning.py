@@ -76,6 +76,17 @@ def test_what_may_be_left_out_counts_by_the_share_that_is_said():
   assert hlo.moved(text, half).products == 1.5 * 8 * 8 * 4
 
 
+def test_of_two_that_exclude_each_other_the_dearest_counts():
+  x = jax.ShapeDtypeStruct((8, 8), jnp.float32)
+  either = lambda x: jax.lax.cond(
+    x.sum() < 9, lambda y: y @ y, lambda y: y @ y @ y, x
+  )
+  traced = jax.jit(either).trace(x)
+  text = traced.lower().compile().as_text()
+  assert work.flops(traced.jaxpr.jaxpr) == 2 * 2 * 8**3
+  assert hlo.moved(text).products == 2 * 3 * 8 * 8 * 4
+
+
 # How compilers write who takes part: eight devices in each.
 @pytest.mark.parametrize(
   "groups",

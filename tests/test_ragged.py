@@ -26,6 +26,13 @@ def test_a_slice_holds_rows_of_neighbouring_lengths(slices):
   np.testing.assert_array_equal(dealt.join(dealt.cut(place)), place)
 
 
+def test_packs_of_siblings_stay_together_in_the_order_of_their_longest():
+  mask = jnp.arange(LENGTH) < jnp.array([1, 2, 9, 0, 3, 3, 12, 1])[:, None]
+  place = ragged.order(mask, 2, 2)
+  dealt = Pieces(slices=2, siblings=2).cut(place)
+  assert dealt.tolist() == [[6, 7, 2, 3], [4, 5, 0, 1]]
+
+
 def test_the_length_of_a_row_with_holes_ends_at_its_last_counted_token():
   mask = jnp.array([[0, 1, 0, 1, 0], [0, 0, 0, 0, 0], [1, 1, 1, 1, 1]], bool)
   assert ragged.lengths(mask).tolist() == [4, 0, 5]

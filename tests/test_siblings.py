@@ -8,6 +8,7 @@ import pytest
 
 import runs
 from rlvr_jax.models import Lora, siblings
+from rlvr_jax.training import pieces as pieces_lib
 from rlvr_jax.training.pieces import Pieces
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -93,6 +94,45 @@ def test_rows_of_unlike_prompts_read_their_own():
   want = p.model.hidden(state.params, mixed)
   np.testing.assert_allclose(seen(mixed), want, rtol=0, atol=2e-6)
   assert not siblings._is_alike(mixed, 4) and siblings._is_alike(batch, 4)
+
+
+class Counting:
+  """Tells how many rows it reads a prompt for."""
+
+  def hidden(self, params, batch, siblings=1):
+    return jnp.int32(siblings)
+
+
+def test_a_prompt_is_read_once_where_rows_share_it():
+  p = runs.programs("grpo", share_prompts=True, slices=2)
+  _, _, batch = filled(p)
+  dealt = pieces_lib.of(p.settings, slices=2, rows=16)
+  assert dealt.siblings == 4
+  mixed = batch.take(jnp.arange(len(batch.mask)).reshape(-1, 8).T.reshape(-1))
+  read = lambda rows: siblings.read_once(
+    lambda model: model.hidden(None, rows), Counting(), rows, dealt.siblings
+  )
+  assert (read(batch), read(mixed)) == (4, 1)
+
+
+@pytest.mark.parametrize(
+  "chain, rows, shared", [("remax", 40, 1), ("grpo", 32, 4)]
+)
+def test_a_rollout_shares_what_divides_the_groups_of_all_its_draws(
+  chain, rows, shared
+):
+  """remax draws one greedy response for each group of four."""
+  p = runs.programs(chain, share_prompts=True)
+  state = jax.eval_shape(p.init_state, jax.random.key(0), None)
+  assert sum(count for _, count in p.plan.draws) == rows
+  assert p._rollouts._pieces(state, rows).siblings == shared
+
+
+def test_sharing_where_nothing_is_shared_is_refused():
+  told = runs.message(
+    runs.config(train__share_prompts=True, rollout__per_prompt=1)
+  )
+  assert "no two responses share a prompt" in told
 
 
 def test_packs_stay_together_and_come_back():

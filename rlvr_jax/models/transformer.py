@@ -134,7 +134,7 @@ class Transformer:
       params: of the decoder.
       batch: the rows.
       siblings: of so many rows side by side the first one's prompt is that of
-        all, and is read once; divides B.
+        all, and is read once; divides B. Prompts have a token then.
 
     Returns:
       f[B, T, D].

@@ -63,11 +63,17 @@ class Moved(NamedTuple):
 def moved(text: str, runs: Runs = ONCE) -> Moved:
   """Adds up the program of one device.
 
+  Of what excludes each other the dearest counts, as `work.flops` has it.
+
   Args:
     text: of a compiled program.
     runs: what it leaves open.
   """
-  bodies, entry = _computations(text)
+  return _moved(*_computations(text), runs)
+
+
+def _moved(bodies: dict, entry: str, runs: Runs) -> Moved:
+  """Of what one of the computations does."""
   sent: dict[str, Sent] = {}
   products = 0.0
   for name, times in _times(bodies, entry, runs).items():
@@ -114,12 +120,23 @@ def _times(bodies: dict, entry: str, runs: Runs) -> dict[str, float]:
         again = _known_trips(operation, bodies)
         if again is None:
           again, deeper = runs.loop, runs._replace(loop=1.0)
-      for kind, inner in _called(operation):
-        if kind != "to_apply" or operation.kind == "call":
-          run(inner, count * again, deeper)
+      for inner in _run(operation, bodies, deeper):
+        run(inner, count * again, deeper)
 
   run(entry, 1, runs)
   return times
+
+
+def _run(operation: Operation, bodies: dict, runs: Runs) -> list[str]:
+  """The computations that an operation runs, one of those it chooses from."""
+  called = [
+    name
+    for kind, name in _called(operation)
+    if kind != "to_apply" or operation.kind == "call"
+  ]
+  if operation.kind != "conditional":
+    return called
+  return [max(called, key=lambda name: _moved(bodies, name, runs).products)]
 
 
 def _called(operation: Operation) -> list[tuple[str, str]]:

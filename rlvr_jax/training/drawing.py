@@ -128,7 +128,7 @@ class Drawing:
     # Policy log-probs are those of the policy that learns.
     rows = run.programs.score(state, ref, state.pending)
     ahead = _sampled_ahead(run, state, ref, 1, self._compare)
-    # No look at other processes from here on: it would wait for the devices.
+    # No look at other processes before grading: it would wait for the devices.
     one = self._graded(problems, state.pending, texts)
     return one._replace(rows=rows), ahead
 

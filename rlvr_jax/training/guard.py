@@ -67,7 +67,8 @@ def is_spike(
     state: of the guard.
     norm: f32[] before clipping.
     sigmas: a norm this many standard deviations above the mean of the
-      remembered ones, and at least `TIMES` the mean, is a spike.
+      remembered ones, and at least `TIMES` the mean, is a spike, unless it is
+      harmless.
     harmless: a norm up to here is none, however quiet it was before.
   """
   window = state.norms.shape[0]

@@ -51,14 +51,16 @@ class Pieces(NamedTuple):
 WHOLE = Pieces()
 
 
-def of(settings: Settings, slices: int, rows: int) -> Pieces:
+def of(settings: Settings, slices: int, rows: int, groups: int = 0) -> Pieces:
   """The pieces of so many rows, all of one device.
 
   Args:
     settings: of the run.
     slices: that the rows are cut into.
     rows: on each device.
+    groups: rows of a prompt that stand side by side are a multiple of it; 0
+      for those of the main draw.
   """
   s, own = settings, rows // slices
-  siblings = math.gcd(s.main.per_prompt, own) if s.share_prompts else 1
-  return Pieces(slices, s.chunk, s.widths, siblings)
+  count = math.gcd(groups or s.main.per_prompt, own) if s.share_prompts else 1
+  return Pieces(slices, s.chunk, s.widths, count)

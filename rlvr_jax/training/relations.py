@@ -338,6 +338,15 @@ def _widths(slices, widths):
     )
 
 
+@_reads("train.share_prompts", "rollout.per_prompt")
+def _share_prompts(share, per_prompt):
+  if share and per_prompt == 1:
+    yield (
+      "config.train.share_prompts = True, but config.rollout.per_prompt = 1: "
+      "no two responses share a prompt. Set the first to False."
+    )
+
+
 @_reads("mesh.data", "mesh.fsdp", "mesh.tensor")
 def _mesh(data, fsdp, tensor):
   try:

@@ -144,10 +144,13 @@ class Rollouts(NamedTuple):
       self.weights.sets(state, ref),
       batch.replace(stats={}),
       model=self.weights.model(ref),
-      pieces=self._pieces(len(batch.mask) // self.row_parts),
+      pieces=self._pieces(state, len(batch.mask) // self.row_parts),
     )
 
-  def _pieces(self, rows: int) -> Pieces:
+  def _pieces(self, state: TrainState, rows: int) -> Pieces:
     """Of a rollout: slices no larger than an update's."""
-    s = self.settings
-    return pieces.of(s, math.gcd(rows, s.slices * s.updates), rows)
+    s, draws = self.settings, (self.settings.main,)
+    if state.method:  # Else it is of shapes alone, before methods have states.
+      draws = self.method.plan(draws, state.method)
+    groups = math.gcd(*(draw.per_prompt for draw in draws))
+    return pieces.of(s, math.gcd(rows, s.slices * s.updates), rows, groups)

@@ -98,16 +98,17 @@ def test_a_run_that_fails_again_finds_its_dump_there(folder, run, stopped):
 
 
 @pytest.mark.parametrize(
-  ("known", "norm", "told"),
+  ("known", "norm", "harmless", "told"),
   [
-    (0, 3.0, "the new state of a method is not finite"),
-    (3, 300.0, "the new state of a method is not finite"),
-    (4, 3.0, "the new state of a method is not finite"),
-    (4, 300.0, "the gradient norm 300.0 is far above the usual 1"),
+    (0, 3.0, 0.0, "the new state of a method is not finite"),
+    (3, 300.0, 0.0, "the new state of a method is not finite"),
+    (4, 3.0, 0.0, "the new state of a method is not finite"),
+    (4, 300.0, 500.0, "the new state of a method is not finite"),
+    (4, 300.0, 200.0, "the gradient norm 300.0 is far above the usual 1"),
   ],
 )
 def test_the_reason_is_a_spike_only_where_the_guard_tells_one(
-  known, norm, told
+  known, norm, harmless, told
 ):
   """Of 8 norms it has to know 4; it knew none when all were refused."""
   seen = guard.init(8)
@@ -117,7 +118,7 @@ def test_the_reason_is_a_spike_only_where_the_guard_tells_one(
     state=types.SimpleNamespace(guard=seen),
     metrics={dump.LOSS: 0.5, dump.NORM: norm},
   )
-  assert dump.reason(refused, sigmas=6.0) == told
+  assert dump.reason(refused, 6.0, harmless) == told
 
 
 def test_what_another_run_has_dumped_stays_as_it_is(run, stopped, tmp_path):
