@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import time
 
 import jax
 import jax.numpy as jnp
@@ -230,3 +231,16 @@ def test_an_update_takes_what_the_formula_says(slices, model, more):
   update = dict(p.ahead(*begin))["update"].lower().compile()
   taken = memory.of({"update": update})["update"].total
   assert 1 / 1.15 < taken / places.of_update(p, begin) < 1.15
+
+
+@pytest.mark.long
+def test_an_update_of_28_layers_compiles_like_one_of_two():
+  def seconds(layers):
+    p = runs.programs("grpo", model=SMALL | dict(remat=True, layers=layers))
+    update = dict(p.ahead(*given.of(p)))["update"]
+    began = time.perf_counter()
+    update.lower().compile()
+    return time.perf_counter() - began
+
+  few, many = (min(seconds(n) for _ in range(2)) for n in (2, 28))
+  assert many < 2 * few

@@ -83,9 +83,8 @@ def kl_penalty(
     volcengine/verl, verl/trainer/ppo/core_algos.py, kl_penalty and
     AdaptiveKLController, which steers a penalty inside the reward there.
     Differs from that code: |d| below 1e-5 nats, the rounding between two
-    passes of one policy, counts as 0 in "abs". "k3+" works; in the
-    snapshot read it raises NotImplementedError, because the suffix reaches the
-    forward function.
+    passes of one policy, counts as 0 in "abs". Versions before 7e80ab0cf
+    raise NotImplementedError for "k3+"; later ones compute it, as here.
   """
   if not coef >= 0:
     raise ValueError(f"kl_penalty.coef = {coef} must be >= 0.")
