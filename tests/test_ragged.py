@@ -61,7 +61,10 @@ def stepped(chain, widths, rescore, **where):
       ("grpo", "kl_penalty", "siren"), False, {}, marks=pytest.mark.long
     ),
     pytest.param(("grpo", "lp_reg"), True, {}, marks=pytest.mark.long),
-    (("grpo", "steer"), True, dict(devices=2, shape=dict(data=2))),
+    pytest.param(
+      *(("grpo", "steer"), True, dict(devices=2, shape=dict(data=2))),
+      marks=pytest.mark.long,
+    ),
   ],
   ids=["sampler", "rescored", "devices"],
 )
