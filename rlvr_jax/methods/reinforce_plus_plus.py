@@ -41,9 +41,9 @@ def reinforce_plus_plus(
     volcengine/verl, verl/trainer/ppo/core_algos.py,
     compute_reinforce_plus_plus_outcome_advantage and
     compute_reinforce_plus_plus_baseline_outcome_advantage.
-    Differs from versions of that code before 8a1bf6d5b: a return is carried
-    over uncounted positions between two turns, where they start again at zero
-    and leave the earlier turns without reward. Later ones carry it, too.
+    Differs from that code: before its commit 8a1bf6d5b a return started again
+    at zero after uncounted positions between two turns, which left the earlier
+    turns without reward. Here, as there since then, it is carried over.
   """
   if not 0 <= gamma <= 1:
     raise ValueError(f"reinforce_plus_plus.gamma = {gamma} must lie in [0, 1].")
