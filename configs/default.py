@@ -188,5 +188,6 @@ def get_config(arg: str | None = None) -> ConfigDict:
     # methods remember begins anew.
     new_chain=False,
   )
-  c.mesh = dict(data=-1, fsdp=1, tensor=1)  # devices; -1 takes the rest
+  # Devices; -1 takes the rest.
+  c.mesh = dict(data=-1, fsdp=1, sequence=1, tensor=1)
   return c

@@ -109,4 +109,4 @@ def shrink(c: ConfigDict, name: str) -> None:
   c.optimizer.decay = 0
   c.evaluation.update(dict(every=3, samples=4, ks=(1, 2, 4), rows=16))
   c.checkpoint.every = 3
-  c.mesh = dict(data=-1, fsdp=1, tensor=1)
+  c.mesh = dict(data=-1, fsdp=1, sequence=1, tensor=1)

@@ -47,22 +47,37 @@ def main() -> None:
   print(heading(config, topology, own, p) + "\n")
   begin = given.of(p)
   traced = dict(p.ahead(*begin))
-  found = [
+  rollout = traced["rollout"].out_info
+  where = places.of(p, begin, rollout)
+  try:
+    found = _compiled(p, traced)
+  except MemoryError as error:
+    print(report.refusal(where, error))
+    return _write({"fits": False, "refused": str(error)})
+  plan = report.Plan(topology, where, found, rollout.mask.size)
+  print(report.text(plan))
+  _write(report.numbers(plan))
+
+
+def _compiled(
+  p: Programs, traced: dict[str, jax.stages.Traced]
+) -> list[compiled.Figures]:
+  """What each program takes."""
+  return [
     compiled.figures(
       name,
       program,
       p.settings.updates if name == "update" else 1,
-      len(devices),
+      p.mesh.size,
       given.runs(p, name),
     )
     for name, program in tqdm.tqdm(traced.items(), "compiling", leave=False)
   ]
-  rollout = traced["rollout"].out_info
-  where = places.of(p, begin, rollout)
-  plan = report.Plan(topology, where, found, rollout.mask.size)
-  print(report.text(plan))
+
+
+def _write(numbers: dict) -> None:
   if _OUT.value:
-    text = json.dumps(report.numbers(plan), indent=2)
+    text = json.dumps(numbers, indent=2)
     pathlib.Path(_OUT.value).write_text(text + "\n")
 
 
@@ -109,7 +124,7 @@ def assembled(
 def _slices(config: ConfigDict, mesh: jax.sharding.Mesh) -> int:
   """The most slices up to those given that the rows of a device allow."""
   rows = config.rollout.prompts * config.rollout.per_prompt
-  own = rows // config.train.updates // mesh_lib.row_parts(mesh)
+  own = rows // config.train.updates // mesh_lib.pass_parts(mesh)
   return math.gcd(config.train.slices, max(own, 1))
 
 

@@ -99,7 +99,7 @@ BAD = {
   ),
   "more devices than there are": (
     dict(mesh__data=1000),
-    ["config.mesh: mesh data=1000 x fsdp=1 x tensor=1 must equal"],
+    ["config.mesh: mesh data=1000 x fsdp=1 x sequence=1 x tensor=1 must"],
   ),
   "slow copy that is the policy": (
     dict(chain=("grpo", "kl_penalty"), kl_penalty=dict(anchor="ema")),

@@ -215,6 +215,10 @@ SMALL = dict(layers=4, width=256, heads=4, kv_heads=2, head_dim=64, hidden=768)
     pytest.param(
       2, dict(), dict(devices=2, shape=dict(fsdp=2)), marks=pytest.mark.long
     ),
+    pytest.param(
+      *(4, dict(), dict(devices=4, shape=dict(data=2, sequence=2), length=700)),
+      marks=pytest.mark.long,
+    ),
   ],
 )
 def test_an_update_takes_what_the_formula_says(slices, model, more):

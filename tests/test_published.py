@@ -114,7 +114,7 @@ def test_methods_with_draws_of_their_own_are_built_for_the_hardware(
   for method in ("grpo", *drawing):
     c = of(name, f"method={method}")
     c.model.folder, c.task.options = str(folder), small.task.options
-    c.mesh = dict(data=8 // c.mesh.fsdp, fsdp=c.mesh.fsdp, tensor=1)
+    c.mesh.update(data=8 // c.mesh.fsdp)
     config_lib.check(c)
     build(c)
 

@@ -36,7 +36,7 @@ def config(rows, **changes):
   c.train.rows = 2
   c.optimizer.update(dict(learning_rate=3e-3, warmup=0, decay=0))
   c.evaluation.every = c.checkpoint.every = 2
-  c.mesh = dict(data=2, fsdp=2, tensor=2)
+  c.mesh = dict(data=2, fsdp=2, sequence=1, tensor=2)
   for name, value in changes.items():
     section, _, field = name.rpartition("__")
     (c[section] if section else c)[field] = value

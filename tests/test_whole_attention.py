@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rlvr_jax.models import whole
+from rlvr_jax.models import make_mesh, whole
 from rlvr_jax.models.attention import Attention
 
 LENGTH = 37
@@ -124,9 +124,7 @@ def test_the_kernel_gives_what_blocks_give(asking, block, monkeypatch):
   given = q[:, -asking:], k, v
   weights = jnp.where(valid[:, -asking:, None, None], given[0], 0)
   monkeypatch.setattr(whole, "BLOCK", block)
-  mesh = jax.sharding.Mesh(
-    np.array(jax.devices()[:1]).reshape(1, 1, 1), ("data", "fsdp", "tensor")
-  )
+  mesh = make_mesh(devices=jax.devices()[:1])
   make = whole.splash.make_splash_mha
   monkeypatch.setattr(
     whole.splash,
@@ -140,7 +138,7 @@ def test_the_kernel_gives_what_blocks_give(asking, block, monkeypatch):
     return jax.value_and_grad(loss, argnums=(0, 1, 2))(*given)
 
   number = jnp.where(valid, segment, -1)
-  kernel = found(lambda *x: whole._kernel(how, *x, number, mesh))
+  kernel = found(lambda *x: whole._kernel(how, *x, number, mesh, False))
   blocks = found(lambda *x: whole.causal(how, *x, valid, segment))
   whole._splash.cache_clear()
   for got, want in zip(jax.tree.leaves(kernel), jax.tree.leaves(blocks)):

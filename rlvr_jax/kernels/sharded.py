@@ -27,7 +27,7 @@ class Layout:
   """
 
   mesh: Mesh
-  rows: tuple[str, ...] = ("data", "fsdp")
+  rows: tuple[str, ...] = ("data", "fsdp", "sequence")
   columns: str = "tensor"
 
   def axes(

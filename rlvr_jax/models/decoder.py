@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from rlvr_jax.models import attention, rope, whole
+from rlvr_jax.models import attention, rope, sequence, whole
 from rlvr_jax.models import mesh as mesh_lib
 from rlvr_jax.models.block import Block, rms_norm, turned_product
 from rlvr_jax.models.cache import Cache
@@ -151,7 +151,11 @@ class Decoder(nnx.Module):
     return jax.lax.scan(body, self._by_row(x), (stacked, self._layers()))
 
   def full(
-    self, tokens: Array, valid: Array, segment: Array | None = None
+    self,
+    tokens: Array,
+    valid: Array,
+    segment: Array | None = None,
+    spread: sequence.Spread = sequence.TOGETHER,
   ) -> tuple[Array, tuple]:
     """All positions at once.
 
@@ -160,21 +164,26 @@ class Decoder(nnx.Module):
       valid: bool[B, S]; padding stands on the left.
       segment: i32[B, S] number of the sequence that a position is of, each in
         one piece, padding wherever; None for one sequence a row.
+      spread: what of it lies on which device.
 
     Returns:
-      Normalised states f[B, S, D], and keys and values f[L, B, S, K, h].
+      Normalised states f[B, S, D], and keys and values f[L, B, S, K, h]; with
+      positions split also of what was padded.
     """
-    shape = tokens.shape
-    positions = _positions(valid, segment).reshape(-1)
+    rows, length = tokens.shape
+    tokens, valid = spread.padded(tokens, 0), spread.padded(valid, False)
+    if segment is not None:
+      segment = spread.padded(segment, -1)
+    positions = spread.flat(_positions(valid, segment))
+    split = spread.parts > 1
 
     def layer(block, turns, attend, x):
-      parts = block.project(x, turns)
-      q, k, v = (y.reshape(*shape, *y.shape[1:]) for y in parts)
-      out = whole.causal(attend, q, k, v, valid, segment, self.mesh)
-      return block.finish(x, out.reshape(-1, *out.shape[2:])), (k, v)
+      q, k, v = (spread.back(y, rows) for y in block.project(x, turns))
+      out = whole.causal(attend, q, k, v, valid, segment, self.mesh, split)
+      return block.finish(x, spread.flat(out)), (k, v)
 
-    x, cache = self.scan(layer, self.embed(tokens.reshape(-1)), positions)
-    return self.norm(x).reshape(*shape, -1), cache
+    x, cache = self.scan(layer, self.embed(spread.flat(tokens)), positions)
+    return spread.back(self.norm(x), rows)[:, :length], cache
 
   def siblings(self, prompts: Array, valid: Array, answers: Array) -> Array:
     """All positions of answers to prompts that are computed once.

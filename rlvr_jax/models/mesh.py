@@ -1,8 +1,9 @@
 """The mesh, and where each array of a run lives on it.
 
 Axes: `data` and `fsdp` both split rows; `fsdp` also splits parameters;
+`sequence` splits rows, too, but in a full pass of the model positions;
 `tensor` splits heads, hidden units and vocabulary. One CPU device is the mesh
-(1, 1, 1) and runs the same program.
+(1, 1, 1, 1) and runs the same program.
 """
 
 import math
@@ -15,8 +16,10 @@ from jax.sharding import PartitionSpec as P
 
 from rlvr_jax.types import PyTree
 
-AXES = ("data", "fsdp", "tensor")
-ROWS = P(("data", "fsdp"))
+AXES = ("data", "fsdp", "sequence", "tensor")
+ROWS = P(("data", "fsdp", "sequence"))
+# Those of a full pass whose positions are split.
+LONG_ROWS = ("data", "fsdp")
 
 # By the last name of a parameter's path; stacked layers have a leading axis.
 _RULES = {
@@ -36,6 +39,7 @@ def make_mesh(
   data: int = -1,
   fsdp: int = 1,
   tensor: int = 1,
+  sequence: int = 1,
   devices: Sequence[jax.Device] | None = None,
 ) -> Mesh:
   """A mesh over devices.
@@ -44,29 +48,41 @@ def make_mesh(
     data: devices along the data axis; -1 takes what the others leave.
     fsdp: devices along the fsdp axis.
     tensor: devices along the tensor axis.
+    sequence: devices along the sequence axis.
     devices: which ones; all if None.
 
   Returns:
-    A Mesh with the axes data, fsdp, tensor.
+    A Mesh with the axes data, fsdp, sequence, tensor.
 
   Raises:
     ValueError: the sizes do not multiply to the number of devices.
   """
   devices = jax.devices() if devices is None else devices
   if data == -1:
-    data = max(1, len(devices) // (fsdp * tensor))
-  if math.prod((data, fsdp, tensor)) != len(devices):
+    data = max(1, len(devices) // (fsdp * sequence * tensor))
+  shape = data, fsdp, sequence, tensor
+  if math.prod(shape) != len(devices):
+    sizes = " x ".join(f"{name}={n}" for name, n in zip(AXES, shape))
     raise ValueError(
-      f"mesh data={data} x fsdp={fsdp} x tensor={tensor} must equal the "
-      f"{len(devices)} devices there are; set config.mesh accordingly."
+      f"mesh {sizes} must equal the {len(devices)} devices there are; set "
+      "config.mesh accordingly."
     )
-  grid = np.asarray(devices).reshape(data, fsdp, tensor)
-  return Mesh(grid, AXES)
+  return Mesh(np.asarray(devices).reshape(shape), AXES)
 
 
 def row_parts(mesh: Mesh) -> int:
-  """Into how many parts rows are split: devices along data and fsdp."""
+  """Into how many parts rows are split: devices along all axes but tensor."""
+  return pass_parts(mesh) * mesh.shape["sequence"]
+
+
+def pass_parts(mesh: Mesh) -> int:
+  """Into how many a full pass splits them: devices along data and fsdp."""
   return mesh.shape["data"] * mesh.shape["fsdp"]
+
+
+def divisor(mesh: Mesh, slices: int) -> int:
+  """What divides the rows of a minibatch: its slices, and all devices."""
+  return math.lcm(slices * pass_parts(mesh), row_parts(mesh))
 
 
 def _spec(path, leaf, mesh: Mesh) -> P:
@@ -100,7 +116,7 @@ def gathered(tree: PyTree, mesh: Mesh) -> PyTree:
 
 
 def by_row(mesh: Mesh) -> NamedSharding:
-  """Rows over data and fsdp."""
+  """Rows over data, fsdp and sequence."""
   return NamedSharding(mesh, ROWS)
 
 

@@ -12,7 +12,7 @@ from rlvr_jax import rng, stats
 from rlvr_jax.kernels.sharded import Layout
 from rlvr_jax.models import cache as cache_lib
 from rlvr_jax.models import mesh as mesh_lib
-from rlvr_jax.models import rope
+from rlvr_jax.models import rope, sequence
 from rlvr_jax.models.block import LORA_A, LORA_B, Block, turned
 from rlvr_jax.models.cache import Cache
 from rlvr_jax.models.config import MATRICES, DecoderConfig
@@ -149,7 +149,11 @@ class Transformer:
     if batch.segment is not None:
       segment = batch.segment[:, :-1]
       valid = segment >= 0
-    states, _ = self.module(params).full(batch.tokens[:, :-1], valid, segment)
+    mesh = self.layout and self.layout.mesh
+    spread = sequence.over(mesh, len(valid))
+    states, _ = self.module(params).full(
+      batch.tokens[:, :-1], valid, segment, spread
+    )
     return states[:, prompt - 1 :]
 
   def _of_siblings(self, params, batch, count) -> Array:

@@ -15,7 +15,7 @@ from jax.experimental.pallas.ops.tpu.splash_attention import (
 from jax.experimental.pallas.ops.tpu.splash_attention import (
   splash_attention_mask as splash_mask,
 )
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from rlvr_jax.models import mesh as mesh_lib
@@ -36,6 +36,7 @@ def causal(
   valid: Array,
   segment: Array | None = None,
   mesh: Mesh | None = None,
+  split: bool = False,
 ) -> Array:
   """Attention of every position to the valid ones up to itself.
 
@@ -48,14 +49,18 @@ def causal(
     segment: i32[B, C]; positions of different numbers do not see each other.
       None for one sequence a row.
     mesh: of the devices; None for one.
+    split: whether a device asks for a part of the positions alone, of all its
+      rows; the devices along `sequence` divide S, and C is S.
 
   Returns:
     f[B, S, H, h]; of positions that see nothing any finite number.
   """
   number = jnp.zeros(valid.shape, jnp.int32) if segment is None else segment
   number = jnp.where(valid, number, -1)
-  if _has_kernel(how, q_bshd, mesh):
-    return _kernel(how, q_bshd, k_bckd, v_bckd, number, mesh)
+  if _has_kernel(how, q_bshd, mesh, split):
+    return _kernel(how, q_bshd, k_bckd, v_bckd, number, mesh, split)
+  if split:
+    return _in_parts(how, q_bshd, k_bckd, v_bckd, number, mesh)
   return _in_blocks(how, q_bshd, k_bckd, v_bckd, number)
 
 
@@ -66,22 +71,39 @@ def _in_blocks(how: Attention, q, k, v, number) -> Array:
   if blocks == 1:
     return _block(how, q, k, v, asking, number, before)
   size = -(-length // blocks)
-  pad = lambda x, n: jnp.pad(
-    x, [(0, 0), (0, n), *[(0, 0)] * (x.ndim - 2)], constant_values=-1
-  )
   stage = -(-blocks // STAGES) * size
   out = []
   for first in range(0, length, stage):
     last = min(first + stage, length)
-    own = [pad(x[:, first:last], -(last - first) % size) for x in (q, asking)]
+    own = [x[:, first:last] for x in (q, asking)]
     past = [x[:, : before + last] for x in (k, v, number)]
-    done = _stage(how, *own, *past, before + first, size)
-    out.append(done[:, : last - first])
+    out.append(_stage(how, *own, *past, before + first, size))
   return jnp.concatenate(out, axis=1)
+
+
+def _in_parts(how: Attention, q, k, v, number, mesh: Mesh) -> Array:
+  """Each device its own queries, against the keys of all positions."""
+
+  def of_device(q, asking, k, v, number):
+    first = jax.lax.axis_index("sequence") * q.shape[1]
+    size = -(-q.shape[1] // -(-q.shape[1] // BLOCK))
+    return _stage(how, q, asking, k, v, number, first, size)
+
+  rows, part = P(mesh_lib.LONG_ROWS), P(mesh_lib.LONG_ROWS, "sequence")
+  return jax.shard_map(
+    of_device,
+    mesh=mesh,
+    axis_names={*mesh_lib.LONG_ROWS, "sequence"},
+    in_specs=(part, part, rows, rows, rows),
+    out_specs=part,
+    check_vma=False,
+  )(q, number, k, v, number)
 
 
 def _stage(how, q, asking, k, v, number, first, size) -> Array:
   """Some blocks, one after the other; scores are made again going back."""
+  length, added = q.shape[1], -q.shape[1] % size
+  q, asking = (_longer(x, added, -1) for x in (q, asking))
   cut = lambda x: x.reshape(len(x), -1, size, *x.shape[2:]).swapaxes(0, 1)
   places = first + size * jnp.arange(q.shape[1] // size)
 
@@ -91,7 +113,13 @@ def _stage(how, q, asking, k, v, number, first, size) -> Array:
     return _block(how, q, k, v, asking, number, place)
 
   out = jax.lax.map(one, (cut(q), cut(asking), places))
-  return out.swapaxes(0, 1).reshape(q.shape)
+  return out.swapaxes(0, 1).reshape(q.shape)[:, :length]
+
+
+def _longer(x: Array, added: int, empty: float) -> Array:
+  """[B, S, ...] with so many positions more."""
+  rest = [(0, 0)] * (x.ndim - 2)
+  return jnp.pad(x, [(0, 0), (0, added), *rest], constant_values=empty)
 
 
 def _block(how: Attention, q, k, v, asking, number, first) -> Array:
@@ -119,54 +147,62 @@ def _written_out(how: Attention, q, k, v, mask) -> Array:
   return jnp.einsum("bkrst,btkd->bskrd", weights, v).reshape(q.shape)
 
 
-def _has_kernel(how: Attention, q: Array, mesh: Mesh | None) -> bool:
+def _has_kernel(
+  how: Attention, q: Array, mesh: Mesh | None, split: bool
+) -> bool:
   """Whether the TPU kernel can: it knows no windows that differ by layer."""
   on_tpu = mesh is not None and mesh.devices.flat[0].platform == "tpu"
   fits = q.shape[-1] % 128 == 0 and how.window is None
-  return on_tpu and fits and len(q) % mesh_lib.row_parts(mesh) == 0
+  return on_tpu and fits and (split or not len(q) % mesh_lib.row_parts(mesh))
 
 
-def _kernel(how: Attention, q, k, v, number, mesh: Mesh) -> Array:
-  """Splash attention: each device its own rows and heads."""
-  length, heads = q.shape[1:3]
-  before = k.shape[1] - length
-  split = k.shape[2] % mesh.shape["tensor"] == 0
-  local = heads // mesh.shape["tensor"] if split else heads
-  size = min(BLOCK, 128 * math.ceil(length / 128))
+def _kernel(how: Attention, q, k, v, number, mesh: Mesh, split: bool) -> Array:
+  """Splash attention: each device its own rows, positions and heads."""
+  rows, over = mesh_lib.ROWS[0], None
+  if split:
+    rows, over = mesh_lib.LONG_ROWS, "sequence"
+  parts = mesh.shape[over] if split else 1
+  length, heads = q.shape[1] // parts, q.shape[2]
+  before = k.shape[1] - q.shape[1]
+  tensor = "tensor" if k.shape[2] % mesh.shape["tensor"] == 0 else None
+  local = heads // mesh.shape["tensor"] if tensor else heads
+  size = _block_size(length, split)
   own, past = -length % size, -k.shape[1] % size
   # Padded queries must see something: what is added to the keys.
   past = size if own and not past else past
-  sizes = length + own, k.shape[1] + past
-  attend = _splash(*sizes, before, local, size, how.soft_cap)
-  more = lambda x, added, empty: jnp.pad(
-    x,
-    [(0, 0), (0, added), *[(0, 0)] * (x.ndim - 2)],
-    constant_values=empty,
-  )
+  sizes = parts * (length + own), k.shape[1] + past
+  attend = _splash(*sizes, before, local, size, how.soft_cap, parts)
 
-  def one(q, k, v, asking, number):
-    return attend(q, k, v, segment_ids=splash.SegmentIds(asking, number))
-
-  def of_device(q, k, v, number):
-    first = lambda x, added: more(x, added, 0).swapaxes(1, 2)
+  def of_device(attend, q, asking, k, v, number):
+    first = lambda x, added: _longer(x, added, 0).swapaxes(1, 2)
+    one = lambda q, k, v, *numbers: attend(
+      q, k, v, segment_ids=splash.SegmentIds(*numbers)
+    )
     out = jax.vmap(one)(
       first(q * how.scale, own),
       first(k, past),
       first(v, past),
-      more(number[:, before:], own, -1),
-      more(number, past, -1),
+      _longer(asking, own, -1),
+      _longer(number, past, -1),
     )
     return out.swapaxes(1, 2)[:, :length]
 
-  rows = mesh_lib.ROWS[0]
-  part = P(rows, None, "tensor" if split else None)
+  mask = attend.manual_sharding_spec(NamedSharding(mesh, P(None, over)))
+  asking, asked = P(rows, over, tensor), P(rows, None, tensor)
   return jax.shard_map(
     of_device,
     mesh=mesh,
-    in_specs=(part, part, part, P(rows)),
-    out_specs=part,
+    in_specs=(mask, asking, P(rows, over), asked, asked, P(rows)),
+    out_specs=asking,
     check_vma=False,
-  )(q, k, v, number)
+  )(attend, q, number[:, before:], k, v, number)
+
+
+def _block_size(length: int, split: bool) -> int:
+  """Positions of the kernel's blocks; parts of rows hold whole ones."""
+  if split:
+    return math.gcd(length, BLOCK)
+  return min(BLOCK, 128 * math.ceil(length / 128))
 
 
 @functools.cache
@@ -177,6 +213,7 @@ def _splash(
   heads: int,
   size: int,
   soft_cap: float | None,
+  parts: int,
 ):
   """The kernel for one row.
 
@@ -187,6 +224,7 @@ def _splash(
     heads: of queries.
     size: of the kernel's blocks.
     soft_cap: of scores, or None.
+    parts: of the queries, each on devices of its own.
   """
   causal = splash_mask.CausalMask((queries, keys), before)
   mask = splash_mask.MultiHeadMask([causal] * heads)
@@ -204,6 +242,6 @@ def _splash(
       mask=mask,
       block_sizes=blocks,
       head_shards=1,
-      q_seq_shards=1,
+      q_seq_shards=parts,
       attn_logits_soft_cap=soft_cap,
     )

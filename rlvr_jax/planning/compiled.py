@@ -55,9 +55,17 @@ def figures(
     times: that a step runs it.
     devices: that it runs on.
     runs: what the program leaves open.
+
+  Raises:
+    MemoryError: the compiler knows the chip, and finds no room on it.
   """
   began = time.perf_counter()
-  compiled = traced.lower().compile()
+  try:
+    compiled = traced.lower().compile()
+  except jax.errors.JaxRuntimeError as error:
+    if not memory.has_run_out(error):
+      raise
+    raise MemoryError(f"{name}: {error}") from None
   seconds = time.perf_counter() - began
   return Figures(
     name,

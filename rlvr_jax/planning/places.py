@@ -16,7 +16,8 @@ from rlvr_jax.training.programs import Programs
 from rlvr_jax.training.state import stored
 from rlvr_jax.types import PyTree, TokenBatch
 
-ROWS = "rows over data and fsdp"
+ROWS = "rows over data, fsdp and sequence"
+PARTS = "rows over data and fsdp, positions over sequence"
 WEIGHTS = "fsdp; heads, hidden units and vocabulary over tensor"
 KEPT = "inputs of layers, kept for the gradient"
 LAYER = "one layer, while its gradient is made"
@@ -63,7 +64,7 @@ def of(p: Programs, given: Given, rollout: TokenBatch) -> list[Place]:
   found.append(Place("gradients", WEIGHTS, _gradients(p, state.params)))
   # Without it the compiler decides what is kept of a layer.
   work = [(KEPT, _kept(p)), (LAYER, _layer(p))] if c.remat else []
-  return found + [Place(name, ROWS, size) for name, size in work]
+  return found + [Place(name, PARTS, size) for name, size in work]
 
 
 def of_update(p: Programs, given: Given) -> float:
@@ -86,10 +87,11 @@ def _gradients(p: Programs, params: PyTree) -> float:
 
 
 def _slice(p: Programs) -> tuple[float, int]:
-  """Rows of a device in a slice of an update, and their positions."""
+  """Rows of a device in a slice of an update, and their positions there."""
   s = p.settings
-  parts = s.updates * s.slices * mesh_lib.row_parts(p.mesh)
-  return p.rows()[1] / parts, s.prompt_width + s.length - 1
+  parts = s.updates * s.slices * mesh_lib.pass_parts(p.mesh)
+  length = s.prompt_width + s.length - 1
+  return p.rows()[1] / parts, -(-length // p.mesh.shape["sequence"])
 
 
 def _kept(p: Programs) -> float:
@@ -105,8 +107,8 @@ def _layer(p: Programs) -> float:
   tensor, size = p.mesh.shape["tensor"], np.dtype(c.dtype).itemsize
   units = FEEDS * c.hidden + KEYS * c.kv_heads * c.head_dim
   token = STATES * c.width + units / tensor
-  asking = min(length, whole.BLOCK)
-  scores = SCORES * 4 * asking * length * c.heads / tensor
+  asking, asked = min(length, whole.BLOCK), length * p.mesh.shape["sequence"]
+  scores = SCORES * 4 * asking * asked * c.heads / tensor
   return rows * (length * token * size + scores)
 
 

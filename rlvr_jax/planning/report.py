@@ -46,7 +46,7 @@ class Plan(NamedTuple):
 
 def text(plan: Plan) -> str:
   """The tables of a plan, and what to make of them."""
-  tables = (_places(plan), _memory(plan), _limits(plan), _collectives(plan))
+  tables = (_places(plan.places), _memory(plan), _limits(plan), _collectives(plan))
   return "\n\n".join([*(_table(rows) for rows in tables), verdict(plan)])
 
 
@@ -66,6 +66,14 @@ def verdict(plan: Plan) -> str:
     f"{fits}\nAt the published rates a step takes at least {plan.seconds:.1f} "
     f"s: at most {rate:,.0f} tokens of responses a second, if all have full "
     "length."
+  )
+
+
+def refusal(where: list[Place], error: MemoryError) -> str:
+  """Where arrays live, and that the compiler finds no room for a program."""
+  return (
+    f"{_table(_places(where))}\n\nDoes not fit: the chip's compiler finds no "
+    f"room for {error}\nWhat helps, in this order: {KNOBS}."
   )
 
 
@@ -93,10 +101,10 @@ def _table(rows: list[dict]) -> str:
   return tabulate.tabulate(rows, "keys", "github", floatfmt=",.2f")
 
 
-def _places(plan: Plan) -> list[dict]:
+def _places(where: list[Place]) -> list[dict]:
   return [
     {"arrays": p.name, "split": p.split, "GiB a device": p.bytes / GIB}
-    for p in plan.places
+    for p in where
   ]
 
 

@@ -212,34 +212,35 @@ def _check_rows(config: ConfigDict, programs: Programs) -> None:
     if config[section][field] % devices:
       raise config_lib.ConfigError(
         f"config.{name} = {config[section][field]} must be a multiple of the "
-        f"{devices} devices that rows are split over (data x fsdp of "
-        "config.mesh)."
+        f"{devices} devices that rows are split over (config.mesh without "
+        "tensor)."
       )
   if s.asked % devices:
     raise config_lib.ConfigError(
       f"config.rollout.dynamic.factor = {config.rollout.dynamic.factor} asks "
       f"for {s.asked} prompts at a time, but they must be a multiple of the "
-      f"{devices} devices that rows are split over (data x fsdp of "
-      "config.mesh)."
+      f"{devices} devices that rows are split over (config.mesh without "
+      "tensor)."
     )
-  parts = s.updates * s.slices * devices
+  each = mesh_lib.divisor(programs.mesh, s.slices)
+  of = (
+    f"{s.updates * each}, for config.train.updates = {s.updates}, slices = "
+    f"{s.slices} and the devices of config.mesh,"
+  )
   sampled = sum(rows for _, rows in programs.plan.draws)
-  if programs.learn and sampled % parts:
+  if programs.learn and sampled % (s.updates * each):
     raise config_lib.ConfigError(
       f"a step samples {sampled} rows, of which a second model is learned in "
-      "slices of the size of an update's: config.train.updates x slices x "
-      f"devices = {s.updates} x {s.slices} x {devices} = {parts} must divide "
-      "them. Change config.rollout.prompts or per_prompt."
+      f"slices of the size of an update's: {of} must divide them. Change "
+      "config.rollout.prompts or per_prompt."
     )
   sampled, trained = programs.rows()
-  if sampled % devices or trained % parts:
+  if sampled % devices or trained % (s.updates * each):
     raise config_lib.ConfigError(
       f"a step samples {sampled} rows in the draws {programs.plan.draws} and "
-      f"trains on {trained}; {devices} must divide the first, and "
-      f"config.train.updates x slices x devices = {s.updates} x {s.slices} x "
-      f"{devices} = {parts} the second. Change config.rollout.prompts or "
-      "per_prompt, or the rows that methods draw or replay, such as "
-      "config.spear.rows."
+      f"trains on {trained}; {devices} must divide the first, and {of} the "
+      "second. Change config.rollout.prompts or per_prompt, or the rows that "
+      "methods draw or replay, such as config.spear.rows."
     )
 
 

@@ -137,6 +137,7 @@ RULES: dict[str, Rule] = {
     "a whole number >= 1, or -1 for all that is left",
   ),
   "mesh.fsdp": _whole(1),
+  "mesh.sequence": _whole(1),
   "mesh.tensor": _whole(1),
 }
 # What only supervised training has, and the sections it shares.

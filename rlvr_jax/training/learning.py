@@ -86,7 +86,7 @@ class Learning(NamedTuple):
   settings: Settings
   weights: Weights
   draws: tuple[tuple[str, int], ...]
-  row_parts: int  # devices that rows are split over
+  pass_parts: int  # that rows of a full pass are split into
 
   def __call__(
     self,
@@ -150,7 +150,7 @@ class Learning(NamedTuple):
     )
 
   def _pieces(self, batch: TokenBatch) -> Pieces:
-    rows = len(batch.mask) // self.row_parts
+    rows = len(batch.mask) // self.pass_parts
     return pieces.of(self.settings, slices(self.settings), rows)
 
   def _stepped(self, state, grads, ok) -> TrainState:

@@ -49,6 +49,12 @@ def tell(table: Table, workdir: pathlib.Path) -> None:
   config_lib.write(workdir / "memory.json", values)
 
 
+def has_run_out(error: jax.errors.JaxRuntimeError) -> bool:
+  """Whether an error says that memory does not suffice."""
+  # A CPU reports it as INTERNAL, in these words.
+  return any(sign in str(error) for sign in _SIGNS)
+
+
 def explain(
   error: jax.errors.JaxRuntimeError, table: Table, config: ConfigDict
 ) -> None:
@@ -62,8 +68,7 @@ def explain(
   Raises:
     MemoryError: that is what it is.
   """
-  # A CPU reports it as INTERNAL, in these words.
-  if not any(sign in str(error) for sign in _SIGNS):
+  if not has_run_out(error):
     return
   numbered = [f"{n}. {knob}" for n, knob in enumerate(_knobs(config), 1)]
   raise MemoryError(

@@ -56,7 +56,7 @@ class Programs:
     self.model, self.method, self.tx = model, method, tx
     self.settings, self.mesh = settings, mesh
     self.weights = Weights(model, learning.needs(method))
-    parts, rows = mesh_lib.row_parts(mesh), mesh_lib.by_row(mesh)
+    parts, rows = mesh_lib.pass_parts(mesh), mesh_lib.by_row(mesh)
     self._rollouts = Rollouts(model, method, settings, self.weights, parts)
     compiled = functools.partial(self._jit, out_shardings=rows)
     self.sample = compiled(self._rollouts.sample)
@@ -322,7 +322,7 @@ class Programs:
       self.settings,
       self.weights,
       self.plan.draws,
-      mesh_lib.row_parts(self.mesh),
+      mesh_lib.pass_parts(self.mesh),
     )
 
   def _prepare(self, state, batch, reward, known, notes):

@@ -347,9 +347,19 @@ def _share_prompts(share, per_prompt):
     )
 
 
-@_reads("mesh.data", "mesh.fsdp", "mesh.tensor")
-def _mesh(data, fsdp, tensor):
+@_reads("train.share_prompts", "mesh.sequence")
+def _shared_positions(share, sequence):
+  if share and sequence > 1:
+    yield (
+      "config.train.share_prompts = True, but config.mesh.sequence = "
+      f"{sequence} splits the positions of a row over devices, and those of a "
+      "shared prompt lie in several rows. Set the first to False."
+    )
+
+
+@_reads(*(f"mesh.{axis}" for axis in mesh.AXES))
+def _mesh(*sizes):
   try:
-    mesh.make_mesh(data, fsdp, tensor)
+    mesh.make_mesh(**dict(zip(mesh.AXES, sizes)))
   except ValueError as error:
     yield f"config.mesh: {error}"

@@ -28,7 +28,7 @@ class Rollouts(NamedTuple):
   method: LossTransform
   settings: Settings
   weights: Weights
-  row_parts: int  # devices that rows are split over
+  pass_parts: int  # that rows of a full pass are split into
 
   def sample(
     self,
@@ -144,7 +144,7 @@ class Rollouts(NamedTuple):
       self.weights.sets(state, ref),
       batch.replace(stats={}),
       model=self.weights.model(ref),
-      pieces=self._pieces(state, len(batch.mask) // self.row_parts),
+      pieces=self._pieces(state, len(batch.mask) // self.pass_parts),
     )
 
   def _pieces(self, state: TrainState, rows: int) -> Pieces:

@@ -84,13 +84,13 @@ def _packed(
 
 
 def _check_rows(config: ConfigDict, mesh: jax.sharding.Mesh) -> None:
-  u, devices = config.train, mesh_lib.row_parts(mesh)
-  parts = u.updates * u.slices * devices
+  u = config.train
+  parts = u.updates * mesh_lib.divisor(mesh, u.slices)
   if u.rows % parts:
     raise config_lib.ConfigError(
-      f"config.train.rows = {u.rows} must be a multiple of "
-      f"config.train.updates x slices x devices = {u.updates} x {u.slices} x "
-      f"{devices} = {parts}."
+      f"config.train.rows = {u.rows} must be a multiple of {parts}, for "
+      f"config.train.updates = {u.updates}, slices = {u.slices} and the "
+      "devices of config.mesh."
     )
 
 

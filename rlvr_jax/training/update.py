@@ -66,7 +66,7 @@ class Update(NamedTuple):
     clock = Clock(state.step, index, jax.random.wrap_key_data(state.key))
     batch = minibatch.take(batch, clock, self.settings.updates, self.rows)
     needs = tuple(n for n in self.method.needs if n.when == "update")
-    rows = len(batch.mask) // mesh_lib.row_parts(self.rows.mesh)
+    rows = len(batch.mask) // mesh_lib.pass_parts(self.rows.mesh)
     return gradient.loss_and_gradient(
       self._loss(),
       (stats.LOGP, *needs),

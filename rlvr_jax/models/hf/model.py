@@ -104,7 +104,7 @@ def load(
   Raises:
     ValueError: what `read_config` and `read_params` refuse.
   """
-  mesh = mesh or mesh_lib.make_mesh(1, 1, 1, jax.devices()[:1])
+  mesh = mesh or mesh_lib.make_mesh(devices=jax.devices()[:1])
   config = read_config(folder, **fields)
   transformer = Transformer(config, Layout(mesh))
   params = read_params(folder, transformer.without_adapters(), mesh, sha256)
