@@ -84,9 +84,10 @@ def get_config(arg: str | None = None) -> ConfigDict:
     dtype="float32",  # compute: float32 | bfloat16
     # Of the weights; with bfloat16 the optimizer keeps float32 copies.
     param_dtype="float32",
-    # Recompute layers in the backward pass: less memory, and on CPU, where
-    # memory is slow, also less time.
-    remat=True,
+    # What the backward pass computes again: none | selective | full. "full":
+    # layers, for less memory, and on CPU, where memory is slow, also less time;
+    # "selective": of these all but matrix products.
+    remat="full",
     # Low-rank adapters are trained in place of the weights if rank > 0.
     lora=dict(
       rank=0,

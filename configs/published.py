@@ -62,7 +62,7 @@ def experiment(
   c = default.get_config("task=files")
   c.warm_start.steps = 0
   c.optimizer.update(dict(decay=0, b2=0.999, weight_decay=0.1))
-  c.model.update(dict(dtype="bfloat16", remat=True))
+  c.model.update(dict(dtype="bfloat16", remat="full"))
   c.rollout.old_logp = "score"  # The sampler's differ in bfloat16.
   c.update_from_flattened_dict(values)
   if given["method"]:

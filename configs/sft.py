@@ -53,7 +53,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
   )
   for name in SHARED:
     c[name] = base[name]
-  c.model.update(dict(dtype="bfloat16", remat=True))
+  c.model.update(dict(dtype="bfloat16", remat="full"))
   c.loss = dict(
     # token-mean; with pack=False also the other modes of configs/default.py
     aggregation="token-mean",

@@ -58,7 +58,7 @@ def side(widths: int) -> Side:
   config.rollout.update(dict(prompts=16, per_prompt=8))
   config.train.update(dict(updates=1, slices=_SLICES.value, widths=widths))
   d = _WIDTH.value
-  sizes = DecoderConfig(4096, d, 4, 4, 2, d // 4, 3 * d, remat=True)
+  sizes = DecoderConfig(4096, d, 4, 4, 2, d // 4, 3 * d, remat="full")
   lengths = _PROMPT.value, _LENGTH.value
   ends, mesh = sampler.Ends((1,), 0), mesh_lib.make_mesh()
   p = build.assemble(config, sizes, ends, *lengths, mesh)

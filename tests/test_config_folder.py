@@ -28,7 +28,7 @@ def test_a_run_goes_on_with_what_its_own_errors_advise_to_change(
   (tmp_path / "config.json").write_text(json.dumps(written))
   config_lib.check(runs.config(guard__sigmas=9.0), tmp_path)
   assert not caplog.records
-  less = dict(train__slices=2, rollout__rows=4, model__remat=False)
+  less = dict(train__slices=2, rollout__rows=4, model__remat="none")
   config_lib.check(runs.config(**less), tmp_path)
   for name in ("train.slices", "rollout.rows", "model.remat"):
     assert f"config.{name}" in caplog.text

@@ -74,7 +74,8 @@ def test_no_position_sees_a_later_token():
   assert jnp.abs(before[:, 6:] - after[:, 6:]).max() > 1e-3
 
 
-def test_remat_changes_no_gradient():
+@pytest.mark.parametrize("remat", ["selective", "full"])
+def test_remat_changes_no_gradient(remat):
   def gradient(config):
     model = Transformer(config)
     params = model.init(jax.random.key(0))
@@ -82,11 +83,11 @@ def test_remat_changes_no_gradient():
     return jax.grad(loss)(params)
 
   plain = gradient(SMALL)
-  remat = gradient(dataclasses.replace(SMALL, remat=True))
+  again = gradient(dataclasses.replace(SMALL, remat=remat))
   jax.tree.map(
     lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6),
     plain,
-    remat,
+    again,
   )
 
 

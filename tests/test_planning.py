@@ -13,7 +13,8 @@ from jax.sharding import PartitionSpec as P
 
 import runs
 from rlvr_jax.models import Transformer, hf
-from rlvr_jax.planning import chips, compiled, given, hlo, places, work
+from rlvr_jax.planning import chips, compiled, given, hlo, places, report, work
+from rlvr_jax.sampling import rows as rows_lib
 from rlvr_jax.training import memory
 
 WIDTH, ROWS, LAYERS, DEVICES = 64, 32, 5, 4
@@ -165,6 +166,37 @@ def test_the_largest_bound_is_the_limit(update):
   assert bounds.limit == "network" and bounds.seconds == bounds.network > 0
 
 
+class Full:
+  """A program that a chip's compiler finds no room for."""
+
+  def __init__(self, words):
+    self._words = words
+
+  def lower(self):
+    return self
+
+  def compile(self):
+    raise jax.errors.JaxRuntimeError(self._words)
+
+
+def test_a_program_that_its_compiler_refuses_is_named_with_what_helps():
+  with pytest.raises(MemoryError) as told:
+    compiled.figures("update", Full("RESOURCE_EXHAUSTED: 32G of 15G"), 1, 4, ())
+  text = report.refusal([], told.value)
+  for part in ("Does not fit", "update", "32G of 15G", "config.train.slices"):
+    assert part in text
+  with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"):
+    compiled.figures("update", Full("INTERNAL: a mistake"), 1, 4, ())
+
+
+@pytest.mark.parametrize(
+  "samples, rows, devices, own",
+  [(32, 0, 2, 16), (64, 64, 1, 64), (512, 64, 8, 16), (512, 200, 8, 32)],
+)
+def test_a_device_decodes_whole_sixteens_of_rows(samples, rows, devices, own):
+  assert rows_lib.of_device(samples, rows, devices) == own
+
+
 @pytest.mark.parametrize("text", ["v5p", "v9:2x2", "h100:0", "v5e:2x", "8"])
 def test_a_topology_that_is_none_is_refused(text):
   with pytest.raises(ValueError, match="v5e:8x8"):
@@ -207,6 +239,15 @@ SMALL = dict(layers=4, width=256, heads=4, kv_heads=2, head_dim=64, hidden=768)
   "slices, model, more",
   [
     (2, dict(), dict()),
+    (2, dict(remat="selective"), dict()),
+    pytest.param(
+      *(4, dict(remat="selective", layers=16), dict(length=700)),
+      marks=pytest.mark.long,
+    ),
+    pytest.param(
+      *(4, dict(remat="selective", heads=8, head_dim=32, hidden=512), dict()),
+      marks=pytest.mark.long,
+    ),
     pytest.param(8, dict(hidden=512), dict(), marks=pytest.mark.long),
     pytest.param(1, dict(), dict(), marks=pytest.mark.long),
     pytest.param(4, dict(heads=8, head_dim=32), dict(), marks=pytest.mark.long),
@@ -224,7 +265,7 @@ SMALL = dict(layers=4, width=256, heads=4, kv_heads=2, head_dim=64, hidden=768)
 def test_an_update_takes_what_the_formula_says(slices, model, more):
   p = runs.programs(
     "grpo",
-    model=SMALL | dict(remat=True) | model,
+    model=SMALL | dict(remat="full") | model,
     **dict(prompts=16, prompt_width=32, length=224) | more,
     vocabulary=2048,
     chunk=1024,
@@ -240,7 +281,7 @@ def test_an_update_takes_what_the_formula_says(slices, model, more):
 @pytest.mark.long
 def test_an_update_of_28_layers_compiles_like_one_of_two():
   def seconds(layers):
-    p = runs.programs("grpo", model=SMALL | dict(remat=True, layers=layers))
+    p = runs.programs("grpo", model=SMALL | dict(remat="full", layers=layers))
     update = dict(p.ahead(*given.of(p)))["update"]
     began = time.perf_counter()
     update.lower().compile()

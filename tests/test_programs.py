@@ -134,9 +134,7 @@ def test_logits_exist_for_one_position_in_the_sampler_and_nowhere_else():
   [
     pytest.param(2, dict(data=2), marks=pytest.mark.long),
     pytest.param(4, dict(data=2, fsdp=2), marks=pytest.mark.long),
-    pytest.param(
-      8, dict(data=2, fsdp=2, tensor=2), marks=pytest.mark.long
-    ),
+    pytest.param(8, dict(data=2, fsdp=2, tensor=2), marks=pytest.mark.long),
     pytest.param(4, dict(sequence=4), marks=pytest.mark.long),
     (8, dict(fsdp=2, sequence=2, tensor=2)),
   ],

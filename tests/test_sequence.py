@@ -87,4 +87,3 @@ def agrees(how, tensors, segment, tolerance, devices=None):
 
   for got, want in zip(found(devices or mesh(), True), found()):
     np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance)
-

@@ -32,7 +32,7 @@ def config(rows, **changes):
   c.data.train, c.data.evaluation = (rows,), ()
   c.data.columns.answer = "response"
   c.steps, c.progress, c.data.length = 5, False, 128
-  c.model.update(dict(dtype="float32", remat=False))
+  c.model.update(dict(dtype="float32", remat="none"))
   c.train.rows = 2
   c.optimizer.update(dict(learning_rate=3e-3, warmup=0, decay=0))
   c.evaluation.every = c.checkpoint.every = 2

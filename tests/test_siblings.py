@@ -135,6 +135,11 @@ def test_sharing_where_nothing_is_shared_is_refused():
   assert "no two responses share a prompt" in told
 
 
+def test_sharing_prompts_whose_positions_lie_on_many_devices_is_refused():
+  c = runs.config(train__share_prompts=True, mesh__data=1, mesh__sequence=8)
+  assert "config.mesh.sequence = 8 splits the positions" in runs.message(c)
+
+
 def test_packs_stay_together_and_come_back():
   rows = jnp.arange(24)
   pieces = Pieces(slices=3, siblings=4)

@@ -72,7 +72,7 @@ def unit(
 
 def _config(shape: problem.Shape, ragged: bool, devices: int) -> ConfigDict:
   c, times = default.get_config(), problem.TURNS if ragged else 1
-  c.model.remat = False  # Slices are small.
+  c.model.remat = "none"  # Slices are small.
   c.rollout.update(dict(prompts=shape.prompts * times))
   c.rollout.update(dict(per_prompt=shape.group, mismatch_every=0))
   c.train.update(dict(updates=1, widths=WIDTHS if ragged else 1))

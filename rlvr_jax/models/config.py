@@ -8,6 +8,7 @@ import dataclasses
 from typing import Literal, get_args
 
 Dtype = Literal["float32", "bfloat16"]
+Remat = Literal["none", "selective", "full"]
 Activation = Literal["silu", "gelu_tanh"]
 
 # The matrices of a block, which adapters may be put on.
@@ -107,11 +108,12 @@ class DecoderConfig:
     tied: the output matrix is the embedding.
     dtype: compute type.
     param_dtype: type the weights are kept in.
-    remat: recompute each layer in the backward pass instead of storing it.
+    remat: what the backward pass computes again instead of storing it: "none",
+      "full" layers, or of these all but matrix products ("selective").
     lora: adapters, or None.
 
   Raises:
-    ValueError: a type that is not one of `Dtype`, or windowed layers without a
+    ValueError: a type that is not one of `Dtype` or `Remat`, or windowed layers without a
       window or without a flag for each layer.
   """
 
@@ -140,7 +142,7 @@ class DecoderConfig:
   tied: bool = True
   dtype: Dtype = "float32"
   param_dtype: Dtype = "float32"
-  remat: bool = False
+  remat: Remat = "none"
   lora: Lora | None = None
 
   def __post_init__(self):
@@ -150,6 +152,10 @@ class DecoderConfig:
           f"{name} = {getattr(self, name)!r} is not supported; give one of "
           f"{get_args(Dtype)}. Files in other float types are converted."
         )
+    if self.remat not in get_args(Remat):
+      raise ValueError(
+        f"remat = {self.remat!r}; give one of {get_args(Remat)}."
+      )
     if any(self.windowed) and not (
       self.window and len(self.windowed) == self.layers
     ):

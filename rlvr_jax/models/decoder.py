@@ -24,6 +24,11 @@ from rlvr_jax.models.config import DecoderConfig
 from rlvr_jax.types import Array, PyTree
 
 SMALL_VOCABULARY = 512
+# What is not computed again, by `DecoderConfig.remat`.
+KEPT = {
+  "selective": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+  "full": jax.checkpoint_policies.nothing_saveable,
+}
 EVERYTHING = np.iinfo(np.int32).max  # a window that ends nowhere
 
 
@@ -146,8 +151,8 @@ class Decoder(nnx.Module):
       x, out = layer(block, *self._how(how, turns), x)
       return self._by_row(x), out
 
-    if self.config.remat:
-      body = jax.checkpoint(body)
+    if self.config.remat != "none":
+      body = jax.checkpoint(body, policy=KEPT[self.config.remat])
     return jax.lax.scan(body, self._by_row(x), (stacked, self._layers()))
 
   def full(

@@ -89,15 +89,20 @@ def _in_parts(how: Attention, q, k, v, number, mesh: Mesh) -> Array:
     size = -(-q.shape[1] // -(-q.shape[1] // BLOCK))
     return _stage(how, q, asking, k, v, number, first, size)
 
-  rows, part = P(mesh_lib.LONG_ROWS), P(mesh_lib.LONG_ROWS, "sequence")
+  rows, heads = mesh_lib.LONG_ROWS, _heads_over(k, mesh)
+  asking, asked = P(rows, "sequence", heads), P(rows, None, heads)
   return jax.shard_map(
     of_device,
     mesh=mesh,
-    axis_names={*mesh_lib.LONG_ROWS, "sequence"},
-    in_specs=(part, part, rows, rows, rows),
-    out_specs=part,
+    in_specs=(asking, P(rows, "sequence"), asked, asked, P(rows)),
+    out_specs=asking,
     check_vma=False,
   )(q, number, k, v, number)
+
+
+def _heads_over(k: Array, mesh: Mesh) -> str | None:
+  """The axis that splits heads; None if it does not divide those of keys."""
+  return None if k.shape[2] % mesh.shape["tensor"] else "tensor"
 
 
 def _stage(how, q, asking, k, v, number, first, size) -> Array:
@@ -164,7 +169,7 @@ def _kernel(how: Attention, q, k, v, number, mesh: Mesh, split: bool) -> Array:
   parts = mesh.shape[over] if split else 1
   length, heads = q.shape[1] // parts, q.shape[2]
   before = k.shape[1] - q.shape[1]
-  tensor = "tensor" if k.shape[2] % mesh.shape["tensor"] == 0 else None
+  tensor = _heads_over(k, mesh)
   local = heads // mesh.shape["tensor"] if tensor else heads
   size = _block_size(length, split)
   own, past = -length % size, -k.shape[1] % size

@@ -8,6 +8,7 @@ import numpy as np
 from rlvr_jax.models import cache
 from rlvr_jax.models import mesh as mesh_lib
 from rlvr_jax.planning.work import ONCE, Runs
+from rlvr_jax.sampling import rows as rows_lib
 from rlvr_jax.training.programs import Programs
 from rlvr_jax.training.state import TrainState, layout, like
 from rlvr_jax.types import PyTree
@@ -27,8 +28,9 @@ def runs(p: Programs, program: str) -> Runs:
   if program != "rollout":
     return ONCE
   s = p.settings
-  samples = sum(rows for _, rows in p.asking.draws)
-  rounds = -(-samples // s.rows) if s.rows else 1
+  samples, devices = samples_of(p), mesh_lib.row_parts(p.mesh)
+  own = rows_lib.of_device(samples, s.rows, devices)
+  rounds = -(-samples // (own * devices))
   block = p.model.block
   positions = sum(cache.sizes(s.prompt_width, block)) + s.length
   pieces = np.array(cache.sizes(positions, block))
@@ -36,6 +38,11 @@ def runs(p: Programs, program: str) -> Runs:
   # Of the tokens of a response, those that come after a piece has begun.
   reach = np.clip((positions - begins) / s.length, 0, 1)
   return Runs(rounds * s.length, float(np.average(reach, weights=pieces)))
+
+
+def samples_of(p: Programs) -> int:
+  """Responses that are drawn at a time."""
+  return sum(count for _, count in p.asking.draws)
 
 
 def of(p: Programs) -> Given:

@@ -11,7 +11,8 @@ import numpy as np
 
 from rlvr_jax.models import mesh as mesh_lib
 from rlvr_jax.models import whole
-from rlvr_jax.planning.given import Given
+from rlvr_jax.planning.given import Given, samples_of
+from rlvr_jax.sampling import rows as rows_lib
 from rlvr_jax.training.programs import Programs
 from rlvr_jax.training.state import stored
 from rlvr_jax.types import PyTree, TokenBatch
@@ -19,7 +20,7 @@ from rlvr_jax.types import PyTree, TokenBatch
 ROWS = "rows over data, fsdp and sequence"
 PARTS = "rows over data and fsdp, positions over sequence"
 WEIGHTS = "fsdp; heads, hidden units and vocabulary over tensor"
-KEPT = "inputs of layers, kept for the gradient"
+KEPT = "what layers keep for the gradient"
 LAYER = "one layer, while its gradient is made"
 # Arrays that the gradient of a layer works with at the same time, by their
 # size: read from what XLA's compiler for CPU allocates.
@@ -62,13 +63,17 @@ def of(p: Programs, given: Given, rollout: TokenBatch) -> list[Place]:
   heads = f"{ROWS}; heads over tensor"
   found.append(Place("keys and values of a rollout", heads, _cache(p)))
   found.append(Place("gradients", WEIGHTS, _gradients(p, state.params)))
-  # Without it the compiler decides what is kept of a layer.
-  work = [(KEPT, _kept(p)), (LAYER, _layer(p))] if c.remat else []
+  work = [(KEPT, _kept(p)), (LAYER, _layer(p))]
+  if c.remat == "none":  # The compiler decides what is kept of a layer.
+    work = []
   return found + [Place(name, PARTS, size) for name, size in work]
 
 
 def of_update(p: Programs, given: Given) -> float:
-  """Bytes of a device that an update takes at its peak, with `remat`."""
+  """Bytes of a device that an update takes at its peak.
+
+  With `remat` other than "none".
+  """
   weights = on_device((given.state.params, given.state.opt))
   return weights + _gradients(p, given.state.params) + _kept(p) + _layer(p)
 
@@ -95,10 +100,17 @@ def _slice(p: Programs) -> tuple[float, int]:
 
 
 def _kept(p: Programs) -> float:
-  """Bytes of the states between layers of a slice of an update."""
+  """Bytes of the states between layers, and of products that are kept.
+
+  Those of a slice of an update; products of the layer whose gradient is made
+  are counted there.
+  """
   c, (rows, length) = p.model.config, _slice(p)
-  size = np.dtype(c.dtype).itemsize
-  return rows * length * size * c.width * c.layers
+  heads = (c.heads + 2 * c.kv_heads) * c.head_dim
+  products = c.width + (heads + 2 * c.hidden) / p.mesh.shape["tensor"]
+  token = c.layers * c.width
+  token += (c.layers - 1) * products if c.remat == "selective" else 0
+  return rows * length * token * np.dtype(c.dtype).itemsize
 
 
 def _layer(p: Programs) -> float:
@@ -119,7 +131,6 @@ def _cache(p: Programs) -> float:
   token = 2 * c.layers * heads * c.head_dim * np.dtype(c.dtype).itemsize
   block = p.model.block
   up = lambda positions: -(-positions // block) * block
-  samples = sum(rows for _, rows in p.plan.draws)
-  rows, prompt = min(samples, s.rows or samples), up(s.prompt_width)
-  tokens = s.asked * prompt + rows * up(prompt + s.length)
-  return token * tokens / mesh_lib.row_parts(p.mesh)
+  devices, prompt = mesh_lib.row_parts(p.mesh), up(s.prompt_width)
+  own = rows_lib.of_device(samples_of(p), s.rows, devices)
+  return token * (s.asked / devices * prompt + own * up(prompt + s.length))

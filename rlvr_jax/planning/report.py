@@ -46,7 +46,12 @@ class Plan(NamedTuple):
 
 def text(plan: Plan) -> str:
   """The tables of a plan, and what to make of them."""
-  tables = (_places(plan.places), _memory(plan), _limits(plan), _collectives(plan))
+  tables = (
+    _places(plan.places),
+    _memory(plan),
+    _limits(plan),
+    _collectives(plan),
+  )
   return "\n\n".join([*(_table(rows) for rows in tables), verdict(plan)])
 
 

@@ -36,6 +36,18 @@ def rounded(rows: int) -> int:
   return 16 * max(-(-rows // 16), 1)
 
 
+def of_device(samples: int, rows: int, devices: int) -> int:
+  """Rows that decode at a time on each of so many devices.
+
+  Args:
+    samples: of all devices.
+    rows: that all devices may have, as near as it can be; 0 for any number.
+    devices: that samples are split over.
+  """
+  own = samples // devices
+  return rounded(min(own, rows // devices) if rows else own)
+
+
 class Sampler(NamedTuple):
   """How rows work, see `rollout`."""
 

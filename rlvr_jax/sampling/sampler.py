@@ -98,8 +98,7 @@ def rollout(
   params = model.gathered(params)
   to = shares.deal(draws, len(prompts), devices)
   waiting = queue.make(draws, key, numbers, length, limits, to)
-  samples = len(waiting.order) // devices
-  own = rows_lib.rounded(min(samples, rows // devices) if rows else samples)
+  own = rows_lib.of_device(len(waiting.order), rows, devices)
   dealt = [to.out(x) for x in (prompts, prompt_mask)]
   pieces = parts.count(len(dealt[0]), draws[0].per_prompt, rows, devices)
   block = block or model.block

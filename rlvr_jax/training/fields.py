@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple, get_args
 
 from rlvr_jax import methods
-from rlvr_jax.models.config import MATRICES
+from rlvr_jax.models.config import MATRICES, Remat
 from rlvr_jax.objective import Aggregation
 
 
@@ -75,7 +75,7 @@ RULES: dict[str, Rule] = {
   "model.tied": _FLAG,
   "model.dtype": _one_of("float32", "bfloat16"),
   "model.param_dtype": _one_of("float32", "bfloat16"),
-  "model.remat": _FLAG,
+  "model.remat": _one_of(*get_args(Remat)),
   "model.lora.rank": _whole(0),
   "model.lora.alpha": _number("(0, inf)"),
   "model.lora.targets": _tuple_of(_one_of(*MATRICES)),

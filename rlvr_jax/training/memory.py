@@ -101,7 +101,7 @@ def text(table: Table) -> str:
 def _knobs(config: ConfigDict) -> list[str]:
   """Memory for time, then for what is learned."""
   slices = f"raise config.train.slices = {config.train.slices}"
-  remat = f"config.model.remat = True, now {config.model.remat}"
+  remat = f"config.model.remat = 'full', now {config.model.remat!r}"
   if fields.is_supervised(config):
     length = (
       f"lower config.data.length = {config.data.length}, in another --workdir"
