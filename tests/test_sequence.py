@@ -19,7 +19,7 @@ def mesh():
 
 
 def given(size=8, length=LENGTH):
-  """Queries, keys, values; a row padded on both sides, and one of two pieces."""
+  """Queries, keys, values; a row padded on both sides, and one of three."""
   of = lambda n: jnp.asarray(DICE.normal(size=(2, length, n, size)), "float32")
   place = jnp.arange(length)
   padded = jnp.where((place < 3) | (place > length - 3), -1, 0)

@@ -113,8 +113,9 @@ class DecoderConfig:
     lora: adapters, or None.
 
   Raises:
-    ValueError: a type that is not one of `Dtype` or `Remat`, or windowed layers without a
-      window or without a flag for each layer.
+    ValueError: a type that is not one of `Dtype`, a `remat` that is none of
+      `Remat`, or windowed layers without a window or without a flag for each
+      layer.
   """
 
   vocabulary: int
