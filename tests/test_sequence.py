@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rlvr_jax.models import make_mesh, sequence, whole
+from rlvr_jax.models import make_mesh, sequence, splash, whole
 from rlvr_jax.models.attention import Attention
 
 LENGTH, PARTS = 24, 4
@@ -60,18 +60,18 @@ def test_attention_of_parts_is_that_of_the_whole(how, block, monkeypatch):
 def test_the_kernel_of_parts_gives_what_blocks_give(tensor, monkeypatch):
   """Interpreted: the kernel needs heads and parts of a multiple of 128."""
   tensors, segment = given(size=128, length=2 * 128)
-  make = whole.splash.make_splash_mha
+  make = splash.kernel.make_splash_mha
   monkeypatch.setattr(
-    whole.splash,
+    splash.kernel,
     "make_splash_mha",
     lambda **options: make(**options, interpret=True),
   )
-  whole._splash.cache_clear()
-  monkeypatch.setattr(whole, "_has_kernel", lambda *_: _[-1])
+  splash._made.cache_clear()
+  monkeypatch.setattr(splash, "suits", lambda *given: given[-1])
   shape = dict(data=1, fsdp=2, sequence=2, tensor=tensor)
   devices = make_mesh(**shape, devices=jax.devices()[: 4 * tensor])
   agrees(Attention(0.1), tensors, segment, 2e-4, devices)
-  whole._splash.cache_clear()
+  splash._made.cache_clear()
 
 
 def agrees(how, tensors, segment, tolerance, devices=None):

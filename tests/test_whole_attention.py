@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rlvr_jax.models import make_mesh, whole
+from rlvr_jax.models import make_mesh, splash, whole
 from rlvr_jax.models.attention import Attention
 
 LENGTH = 37
@@ -123,23 +123,23 @@ def test_the_kernel_gives_what_blocks_give(asking, block, monkeypatch):
   )
   given = q[:, -asking:], k, v
   weights = jnp.where(valid[:, -asking:, None, None], given[0], 0)
-  monkeypatch.setattr(whole, "BLOCK", block)
+  monkeypatch.setattr(splash, "MOST", block)
   mesh = make_mesh(devices=jax.devices()[:1])
-  make = whole.splash.make_splash_mha
+  make = splash.kernel.make_splash_mha
   monkeypatch.setattr(
-    whole.splash,
+    splash.kernel,
     "make_splash_mha",
     lambda **options: make(**options, interpret=True),
   )
-  whole._splash.cache_clear()
+  splash._made.cache_clear()
 
   def found(attend):
     loss = lambda *x: (attend(*x) * weights).sum()
     return jax.value_and_grad(loss, argnums=(0, 1, 2))(*given)
 
   number = jnp.where(valid, segment, -1)
-  kernel = found(lambda *x: whole._kernel(how, *x, number, mesh, False))
+  kernel = found(lambda *x: splash.attend(how, *x, number, mesh, False))
   blocks = found(lambda *x: whole.causal(how, *x, valid, segment))
-  whole._splash.cache_clear()
+  splash._made.cache_clear()
   for got, want in zip(jax.tree.leaves(kernel), jax.tree.leaves(blocks)):
     np.testing.assert_allclose(got, want, rtol=2e-4, atol=2e-4)

@@ -80,6 +80,11 @@ def pass_parts(mesh: Mesh) -> int:
   return mesh.shape["data"] * mesh.shape["fsdp"]
 
 
+def heads_over(mesh: Mesh, kv_heads: int) -> str | None:
+  """The axis that heads are split over; None if it does not divide them."""
+  return None if kv_heads % mesh.shape["tensor"] else "tensor"
+
+
 def divisor(mesh: Mesh, slices: int) -> int:
   """What divides the rows of a minibatch: its slices, and all devices."""
   return math.lcm(slices * pass_parts(mesh), row_parts(mesh))

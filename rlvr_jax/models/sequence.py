@@ -27,8 +27,7 @@ class Spread(NamedTuple):
   def padded(self, x: Array, empty: int) -> Array:
     """[B, S, ...] with empty positions behind until all parts are equal."""
     added = -x.shape[1] % (self.parts * self.unit) if self.parts > 1 else 0
-    rest = [(0, 0)] * (x.ndim - 2)
-    return jnp.pad(x, [(0, 0), (0, added), *rest], constant_values=empty)
+    return longer(x, added, empty)
 
   def flat(self, x: Array) -> Array:
     """[B, S, ...] to [B S, ...]."""
@@ -59,3 +58,9 @@ def over(mesh: Mesh | None, rows: int) -> Spread:
     return TOGETHER
   on_tpu = mesh.devices.flat[0].platform == "tpu"
   return Spread(devices, mesh.shape["sequence"], UNIT if on_tpu else 1)
+
+
+def longer(x: Array, added: int, empty: float) -> Array:
+  """[B, S, ...] with so many positions more."""
+  rest = [(0, 0)] * (x.ndim - 2)
+  return jnp.pad(x, [(0, 0), (0, added), *rest], constant_values=empty)

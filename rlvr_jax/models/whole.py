@@ -4,21 +4,13 @@ Shapes: B rows, S positions, C of them and those before, H query heads, K
 key-value heads, h head size.
 """
 
-import functools
-import math
-
 import jax
 import jax.numpy as jnp
-from jax.experimental.pallas.ops.tpu.splash_attention import (
-  splash_attention_kernel as splash,
-)
-from jax.experimental.pallas.ops.tpu.splash_attention import (
-  splash_attention_mask as splash_mask,
-)
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
 from rlvr_jax.models import mesh as mesh_lib
+from rlvr_jax.models import sequence, splash
 from rlvr_jax.models.attention import Attention
 
 Array = jax.Array
@@ -57,8 +49,8 @@ def causal(
   """
   number = jnp.zeros(valid.shape, jnp.int32) if segment is None else segment
   number = jnp.where(valid, number, -1)
-  if _has_kernel(how, q_bshd, mesh, split):
-    return _kernel(how, q_bshd, k_bckd, v_bckd, number, mesh, split)
+  if splash.suits(how, q_bshd, mesh, split):
+    return splash.attend(how, q_bshd, k_bckd, v_bckd, number, mesh, split)
   if split:
     return _in_parts(how, q_bshd, k_bckd, v_bckd, number, mesh)
   return _in_blocks(how, q_bshd, k_bckd, v_bckd, number)
@@ -89,7 +81,7 @@ def _in_parts(how: Attention, q, k, v, number, mesh: Mesh) -> Array:
     size = -(-q.shape[1] // -(-q.shape[1] // BLOCK))
     return _stage(how, q, asking, k, v, number, first, size)
 
-  rows, heads = mesh_lib.LONG_ROWS, _heads_over(k, mesh)
+  rows, heads = mesh_lib.LONG_ROWS, mesh_lib.heads_over(mesh, k.shape[2])
   asking, asked = P(rows, "sequence", heads), P(rows, None, heads)
   return jax.shard_map(
     of_device,
@@ -100,15 +92,10 @@ def _in_parts(how: Attention, q, k, v, number, mesh: Mesh) -> Array:
   )(q, number, k, v, number)
 
 
-def _heads_over(k: Array, mesh: Mesh) -> str | None:
-  """The axis that splits heads; None if it does not divide those of keys."""
-  return None if k.shape[2] % mesh.shape["tensor"] else "tensor"
-
-
 def _stage(how, q, asking, k, v, number, first, size) -> Array:
   """Some blocks, one after the other; scores are made again going back."""
   length, added = q.shape[1], -q.shape[1] % size
-  q, asking = (_longer(x, added, -1) for x in (q, asking))
+  q, asking = (sequence.longer(x, added, -1) for x in (q, asking))
   cut = lambda x: x.reshape(len(x), -1, size, *x.shape[2:]).swapaxes(0, 1)
   places = first + size * jnp.arange(q.shape[1] // size)
 
@@ -119,12 +106,6 @@ def _stage(how, q, asking, k, v, number, first, size) -> Array:
 
   out = jax.lax.map(one, (cut(q), cut(asking), places))
   return out.swapaxes(0, 1).reshape(q.shape)[:, :length]
-
-
-def _longer(x: Array, added: int, empty: float) -> Array:
-  """[B, S, ...] with so many positions more."""
-  rest = [(0, 0)] * (x.ndim - 2)
-  return jnp.pad(x, [(0, 0), (0, added), *rest], constant_values=empty)
 
 
 def _block(how: Attention, q, k, v, asking, number, first) -> Array:
@@ -150,103 +131,3 @@ def _written_out(how: Attention, q, k, v, mask) -> Array:
   scores = jnp.where(mask[:, None], how.scores(products), least)
   weights = jax.nn.softmax(scores, axis=-1).astype(q.dtype)
   return jnp.einsum("bkrst,btkd->bskrd", weights, v).reshape(q.shape)
-
-
-def _has_kernel(
-  how: Attention, q: Array, mesh: Mesh | None, split: bool
-) -> bool:
-  """Whether the TPU kernel can: it knows no windows that differ by layer."""
-  on_tpu = mesh is not None and mesh.devices.flat[0].platform == "tpu"
-  fits = q.shape[-1] % 128 == 0 and how.window is None
-  return on_tpu and fits and (split or not len(q) % mesh_lib.row_parts(mesh))
-
-
-def _kernel(how: Attention, q, k, v, number, mesh: Mesh, split: bool) -> Array:
-  """Splash attention: each device its own rows, positions and heads."""
-  rows, over = mesh_lib.ROWS[0], None
-  if split:
-    rows, over = mesh_lib.LONG_ROWS, "sequence"
-  parts = mesh.shape[over] if split else 1
-  length, heads = q.shape[1] // parts, q.shape[2]
-  before = k.shape[1] - q.shape[1]
-  tensor = _heads_over(k, mesh)
-  local = heads // mesh.shape["tensor"] if tensor else heads
-  size = _block_size(length, split)
-  own, past = -length % size, -k.shape[1] % size
-  # Padded queries must see something: what is added to the keys.
-  past = size if own and not past else past
-  sizes = parts * (length + own), k.shape[1] + past
-  attend = _splash(*sizes, before, local, size, how.soft_cap, parts)
-
-  def of_device(attend, q, asking, k, v, number):
-    first = lambda x, added: _longer(x, added, 0).swapaxes(1, 2)
-    one = lambda q, k, v, *numbers: attend(
-      q, k, v, segment_ids=splash.SegmentIds(*numbers)
-    )
-    out = jax.vmap(one)(
-      first(q * how.scale, own),
-      first(k, past),
-      first(v, past),
-      _longer(asking, own, -1),
-      _longer(number, past, -1),
-    )
-    return out.swapaxes(1, 2)[:, :length]
-
-  mask = attend.manual_sharding_spec(NamedSharding(mesh, P(None, over)))
-  asking, asked = P(rows, over, tensor), P(rows, None, tensor)
-  return jax.shard_map(
-    of_device,
-    mesh=mesh,
-    in_specs=(mask, asking, P(rows, over), asked, asked, P(rows)),
-    out_specs=asking,
-    check_vma=False,
-  )(attend, q, number[:, before:], k, v, number)
-
-
-def _block_size(length: int, split: bool) -> int:
-  """Positions of the kernel's blocks; parts of rows hold whole ones."""
-  if split:
-    return math.gcd(length, BLOCK)
-  return min(BLOCK, 128 * math.ceil(length / 128))
-
-
-@functools.cache
-def _splash(
-  queries: int,
-  keys: int,
-  before: int,
-  heads: int,
-  size: int,
-  soft_cap: float | None,
-  parts: int,
-):
-  """The kernel for one row.
-
-  Args:
-    queries: positions that ask.
-    keys: positions that are asked.
-    before: keys before that of the first query.
-    heads: of queries.
-    size: of the kernel's blocks.
-    soft_cap: of scores, or None.
-    parts: of the queries, each on devices of its own.
-  """
-  causal = splash_mask.CausalMask((queries, keys), before)
-  mask = splash_mask.MultiHeadMask([causal] * heads)
-  blocks = splash.BlockSizes(
-    block_q=size,
-    block_kv=size,
-    block_q_dkv=size,
-    block_kv_dkv=size,
-    block_kv_dkv_compute=size,
-    use_fused_bwd_kernel=True,
-  )
-  # Not traced: what is made here serves every program.
-  with jax.ensure_compile_time_eval():
-    return splash.make_splash_mha(
-      mask=mask,
-      block_sizes=blocks,
-      head_shards=1,
-      q_seq_shards=parts,
-      attn_logits_soft_cap=soft_cap,
-    )

@@ -108,6 +108,11 @@ def devices(topology: Topology, own: bool) -> list[jax.Device]:
   try:
     return list(topologies.get_topology_desc(name, "tpu").devices)
   except jax.errors.JaxRuntimeError as error:
+    if "lockfile" in str(error):
+      raise ValueError(
+        "libtpu serves one process at a time, and another one has it now: wait "
+        f"for its end, or give --compiler=cpu ({error})."
+      ) from error
     raise ValueError(
       f"the compiler knows no topology {topology.name}:{shape} ({error}); "
       "v5e and v6e come as e.g. 8x8 or 16x16, v5p and v7x as 2x2x2 or 4x4x4."
