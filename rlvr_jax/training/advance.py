@@ -18,7 +18,8 @@ from rlvr_jax.training import (
   warm_start,
 )
 from rlvr_jax.training.build import AnyRun
-from rlvr_jax.training.checkpoint import Checkpoints, Facts, Parts
+from rlvr_jax.training.checkpoint import Checkpoints, Parts
+from rlvr_jax.training.contents import Facts
 from rlvr_jax.training.host import Accuracy
 from rlvr_jax.training.state import TrainState, parts
 from rlvr_jax.types import PyTree

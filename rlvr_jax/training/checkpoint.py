@@ -1,73 +1,33 @@
 """Checkpoints of a run through Orbax: the only file that knows of it.
 
 Orbax makes a save atomic; it does not notice when bits of it change later. So
-every checkpoint has a note with a digest of each leaf, see `digest`, and
+every checkpoint has a note with a digest of each leaf, see `contents`, and
 reading compares.
 """
 
 import contextlib
-import errno
-import json
 import os
 import pathlib
-import zlib
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Mapping
 
 import jax
 import orbax.checkpoint as ocp
 from absl import logging
 from jax.experimental import multihost_utils
 
-import rlvr_jax
-from rlvr_jax import processes
 from rlvr_jax.training import config as config_lib
-from rlvr_jax.training import digest
+from rlvr_jax.training import contents, damage
+from rlvr_jax.training.contents import Facts, Note
 from rlvr_jax.types import PyTree
 
 Parts = Mapping[str, PyTree]
-Facts = Mapping[str, str | list[str]]
 
 _FAILURES = 3  # in a row, that are too many
 _NOTE = "note"  # the item beside the parts
-# Errors of reading that tell of the machine, or of who may read, not of files.
-_ELSEWHERE = (
-  *(errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EPERM),
-  *(errno.ESTALE, errno.ETIMEDOUT),
-)
-
-
-class Damaged(Exception):
-  """A checkpoint that is not as it was saved; the message says where."""
 
 
 class NotSaved(RuntimeError):
   """A checkpoint could not be written; those before it are as they were."""
-
-
-class Leaf(NamedTuple):
-  """What a note tells of an array."""
-
-  dtype: str
-  shape: tuple[int, ...]
-  digest: int
-
-  def __str__(self) -> str:
-    return f"{self.dtype}{list(self.shape)}"
-
-
-class Note(NamedTuple):
-  """What a checkpoint says of itself."""
-
-  version: str  # of the code that wrote it
-  facts: Facts
-  parts: dict[str, dict[str, Leaf]]  # leaves by path
-
-
-def leaves(tree: PyTree) -> dict[str, Leaf]:
-  """The shapes of a tree as a note tells them, with digests of 0."""
-  found = zip(digest.paths(tree), jax.tree.leaves(tree))
-  return {path: Leaf(str(x.dtype), x.shape, 0) for path, x in found}
 
 
 class Checkpoints:
@@ -183,16 +143,9 @@ class Checkpoints:
         "that version, or move the folder away."
       )
     args = ocp.args.Composite(**{_NOTE: ocp.args.JsonRestore()})
-    with _agreed(f"the note of step {step}"):
+    with damage.agreed(f"the note of step {step}"):
       found = self._read(step, args)[_NOTE]
-      checksum = found.pop("checksum")
-      if checksum != _checksum(found):
-        raise Damaged(f"the note of step {step} is not as it was written")
-      parts = {
-        name: {path: Leaf(d, tuple(s), n) for path, (d, s, n) in part.items()}
-        for name, part in found["parts"].items()
-      }
-      return Note(found["version"], found["facts"], parts)
+      return contents.read(found, f"the note of step {step}")
 
   def restore(self, step: int, like: Parts) -> dict[str, PyTree]:
     """Reads parts of a checkpoint into the shapes and shardings of `like`.
@@ -212,11 +165,11 @@ class Checkpoints:
     note = self.note(step)
     shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, _filled(like))
     args = {name: ocp.args.StandardRestore(x) for name, x in shapes.items()}
-    with _agreed(f"step {step}"):
+    with damage.agreed(f"step {step}"):
       read = self._read(step, ocp.args.Composite(**args))
       found = {**like, **{name: read[name] for name in args}}
     for name, part in found.items():
-      _verify(name, part, note.parts[name])
+      contents.verify(name, part, note.parts[name])
     return found
 
   def set_aside(self, step: int) -> str:
@@ -270,14 +223,8 @@ class Checkpoints:
       return reader.restore(step, args=args)
 
   def _start(self, step: int, parts: Parts, facts: Facts) -> None:
-    note = {
-      "version": rlvr_jax.__version__,
-      "facts": dict(facts),
-      "parts": {name: _contents(part) for name, part in parts.items()},
-    }
-    note["checksum"] = _checksum(note)
     items = {n: ocp.args.StandardSave(x) for n, x in _filled(parts).items()}
-    items[_NOTE] = ocp.args.JsonSave(note)
+    items[_NOTE] = ocp.args.JsonSave(contents.written(facts, parts))
     self._saving = step
     self._manager.save(step, args=ocp.args.Composite(**items))
 
@@ -292,7 +239,7 @@ class Checkpoints:
   def _not_saved(self, step: int, error: Exception) -> NotSaved:
     return NotSaved(
       f"the checkpoint of step {step} could not be written to {self.folder}: "
-      f"{_told(error)}. Make room, or make the folder writable; the same "
+      f"{damage.told(error)}. Make room, or make the folder writable; the same "
       "command goes on from the checkpoints before it."
     )
 
@@ -300,71 +247,3 @@ class Checkpoints:
 def _filled(parts: Parts) -> dict[str, PyTree]:
   """The parts that hold arrays; of others there is nothing to write."""
   return {name: part for name, part in parts.items() if jax.tree.leaves(part)}
-
-
-def _contents(part: PyTree) -> dict[str, Leaf]:
-  known = digest.of(part)
-  return {
-    path: leaf._replace(digest=known[path])
-    for path, leaf in leaves(part).items()
-  }
-
-
-def _verify(name: str, part: PyTree, held: Mapping[str, Leaf]) -> None:
-  for path, value in digest.of(part).items():
-    if value != held[path].digest:
-      raise Damaged(
-        f"{name}: {path} has other bits than were saved, its digest is "
-        f"{value:08x} and not {held[path].digest:08x}"
-      )
-
-
-def _checksum(note: dict) -> int:
-  return zlib.crc32(json.dumps(note, sort_keys=True).encode())
-
-
-@contextlib.contextmanager
-def _agreed(what: str) -> Iterator[None]:
-  """What one process cannot read, all of them hold for damaged.
-
-  Any error of reading is damage: Orbax raises many kinds, even Exception.
-  """
-  damage = None
-  try:
-    yield
-  except (MemoryError, jax.errors.JaxRuntimeError):
-    raise  # Of too little memory the files are not to blame.
-  except Exception as error:
-    if _elsewhere(error):
-      raise OSError(
-        f"{what} cannot be read now: {_told(error)}. It may be whole and is "
-        "left where it is; mend that and start the same command again."
-      ) from error
-    damage = _damaged(what, error)
-  told = processes.exchange(None if damage is None else str(damage))
-  for each in filter(None, told):
-    raise Damaged(each) from damage
-
-
-def _damaged(what: str, error: Exception) -> Damaged:
-  if isinstance(error, Damaged):
-    return error
-  damage = Damaged(f"{what} cannot be read: {_told(error)}")
-  damage.__cause__ = error
-  return damage
-
-
-def _elsewhere(error: BaseException | None) -> bool:
-  """Whether the machine is to blame; TensorStore tells the number in words."""
-  if error is None:
-    return False
-  words = (f"os_error_code='{code}'" for code in _ELSEWHERE)
-  told = getattr(error, "errno", None) in _ELSEWHERE
-  told = told or any(each in str(error) for each in words)
-  return told or _elsewhere(error.__cause__)
-
-
-def _told(error: Exception) -> str:
-  """The kind of an error and its first line."""
-  lines = str(error).strip().splitlines() or [""]
-  return f"{type(error).__name__}: {lines[0]:.300}"

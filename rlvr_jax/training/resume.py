@@ -9,15 +9,9 @@ from absl import logging
 from rlvr_jax.training import config as config_lib
 from rlvr_jax.training import state as state_lib
 from rlvr_jax.training.build import AnyRun
-from rlvr_jax.training.checkpoint import (
-  Checkpoints,
-  Damaged,
-  Facts,
-  Leaf,
-  Note,
-  Parts,
-  leaves,
-)
+from rlvr_jax.training.checkpoint import Checkpoints, Parts
+from rlvr_jax.training.contents import Facts, Leaf, Note, leaves
+from rlvr_jax.training.damage import Damaged
 from rlvr_jax.training.state import TrainState
 from rlvr_jax.types import PyTree
 

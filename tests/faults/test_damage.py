@@ -18,8 +18,9 @@ from peers import Peers
 
 import runs
 from rlvr_jax.training import digest, resume, state
-from rlvr_jax.training.checkpoint import Checkpoints, Damaged
+from rlvr_jax.training.checkpoint import Checkpoints
 from rlvr_jax.training.config import ConfigError
+from rlvr_jax.training.damage import Damaged
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
