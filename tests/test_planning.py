@@ -239,7 +239,7 @@ SMALL = dict(layers=4, width=256, heads=4, kv_heads=2, head_dim=64, hidden=768)
   "slices, model, more",
   [
     (2, dict(), dict()),
-    (2, dict(remat="selective"), dict()),
+    pytest.param(2, dict(remat="selective"), dict(), marks=pytest.mark.long),
     pytest.param(
       *(4, dict(remat="selective", layers=16), dict(length=700)),
       marks=pytest.mark.long,

@@ -48,7 +48,9 @@ def test_tokens_of_a_device_lie_side_by_side():
   ],
   ids=["all", "window", "cap"],
 )
-@pytest.mark.parametrize("block", [4, 512])
+@pytest.mark.parametrize(
+  "block", [4, pytest.param(512, marks=pytest.mark.long)]
+)
 def test_attention_of_parts_is_that_of_the_whole(how, block, monkeypatch):
   monkeypatch.setattr(whole, "BLOCK", block)
   tensors, segment = given()
