@@ -7,7 +7,8 @@ Command:   python -m experiments.train \
 Needs:     models/Qwen2.5-1.5B, data/gsm8k_train.parquet and
            data/gsm8k_test.parquet; docs/models.md and docs/data.md say from
            where
-Hardware:  1 GPU of 80 GB, or a TPU v5e-8
+Hardware:  1 GPU of 80 GB; a TPU v5litepod-16 with --config.mesh.fsdp=16
+           --config.train.slices=80
 Published: as verl's example on GSM8K: 1,024 prompts with 5 responses, 4
            updates, constant learning rate 1e-6, prompts of 512 and responses of
            1,024 tokens, in its own wording. A method's own published numbers

@@ -45,6 +45,11 @@ def main() -> None:
     config_lib.refuse(problems(config))
     p = assembled(config, topology, devices)
   print(heading(config, topology, own, p) + "\n")
+  if p.settings.slices != config.train.slices:
+    print(
+      f"A run here needs --config.train.slices={p.settings.slices}: a device "
+      f"has too few rows for {config.train.slices}.\n"
+    )
   begin = given.of(p)
   traced = dict(p.ahead(*begin))
   rollout = traced["rollout"].out_info

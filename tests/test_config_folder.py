@@ -29,8 +29,9 @@ def test_a_run_goes_on_with_what_its_own_errors_advise_to_change(
   config_lib.check(runs.config(guard__sigmas=9.0), tmp_path)
   assert not caplog.records
   less = dict(train__slices=2, rollout__rows=4, model__remat="none")
+  less |= dict(mesh__fsdp=2, mesh__sequence=2)
   config_lib.check(runs.config(**less), tmp_path)
-  for name in ("train.slices", "rollout.rows", "model.remat"):
+  for name in ("train.slices", "rollout.rows", "model.remat", "mesh.fsdp"):
     assert f"config.{name}" in caplog.text
   assert "by rounding" in caplog.text
   # The window is the shape of an array in its checkpoints.

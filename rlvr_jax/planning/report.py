@@ -11,7 +11,8 @@ from rlvr_jax.planning.places import Place
 
 KNOBS = (
   "more config.train.slices, fewer config.rollout.rows, a larger "
-  "config.mesh.fsdp or tensor, config.model.remat, or shorter responses"
+  "config.mesh.fsdp or tensor, config.mesh.sequence if an update does not fit "
+  "with one row in a slice, config.model.remat, or shorter responses"
 )
 
 

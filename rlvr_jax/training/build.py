@@ -239,8 +239,9 @@ def _check_rows(config: ConfigDict, programs: Programs) -> None:
     raise config_lib.ConfigError(
       f"a step samples {sampled} rows in the draws {programs.plan.draws} and "
       f"trains on {trained}; {devices} must divide the first, and {of} the "
-      "second. Change config.rollout.prompts or per_prompt, or the rows that "
-      "methods draw or replay, such as config.spear.rows."
+      "second. Lower config.train.slices, or change config.rollout.prompts or "
+      "per_prompt, or the rows that methods draw or replay, such as "
+      "config.spear.rows."
     )
 
 

@@ -15,6 +15,7 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from rlvr_jax import processes
+from rlvr_jax.models.mesh import AXES
 from rlvr_jax.training import chains, fields, hyper, relations
 from rlvr_jax.training.fields import flatten
 from rlvr_jax.transform import LossTransform
@@ -23,6 +24,7 @@ from rlvr_jax.transform import LossTransform
 ROUNDING = (
   *("train.slices", "train.widths", "train.chunk", "train.share_prompts"),
   *("model.remat", "rollout.rows", "evaluation.rows"),
+  *(f"mesh.{axis}" for axis in AXES),
 )
 
 # A run may be resumed with these changed. The window of the guard is the shape

@@ -101,18 +101,21 @@ def text(table: Table) -> str:
 def _knobs(config: ConfigDict) -> list[str]:
   """Memory for time, then for what is learned."""
   slices = f"raise config.train.slices = {config.train.slices}"
-  remat = f"config.model.remat = 'full', now {config.model.remat!r}"
+  now = config.model.remat
+  remat = [] if now == "full" else [f"config.model.remat = 'full', now {now!r}"]
+  mesh = "on several devices, a larger config.mesh.fsdp or tensor"
   if fields.is_supervised(config):
     length = (
       f"lower config.data.length = {config.data.length}, in another --workdir"
     )
     rows = f"{slices}: rows at a time; it changes rounding alone"
-    return [rows, remat, length]
+    return [rows, *remat, mesh, length]
   return [
     f"{slices} for the update and the scoring; for the rollout set "
     f"config.rollout.rows = {config.rollout.rows}, responses at a time, 0 for "
     "all; both change rounding alone",
-    remat,
+    *remat,
+    mesh,
     f"lower config.rollout.max_response = {config.rollout.max_response}, "
     "tokens, 0 for the longest of the task, in another --workdir",
   ]
