@@ -97,6 +97,29 @@ def test_packed_and_unpacked_rows_make_the_same_step(rows, monkeypatch):
 
 
 @pytest.mark.long
+def test_packed_rows_whose_positions_are_split_make_the_same_step(
+  rows, monkeypatch
+):
+  """An odd number of positions, which no device divides."""
+  monkeypatch.setattr(sft.build_lib, "optimizer", lambda config: optax.sgd(0.1))
+  found = []
+  for shape in (dict(data=8), dict(data=2, sequence=4)):
+    c = config(rows, train__rows=8, data__length=64)
+    c.mesh.update(dict(fsdp=1, sequence=1, tensor=1) | shape)
+    c.train.slices = 8 // c.mesh.data
+    run = sft.build(c)
+    state = runs.start(run.programs)[0]
+    state, line = sft.one_step(run, state, None)
+    found.append((jax.device_get(state.params), line))
+  (one, few), (other, many) = found
+  name = "supervised/cross_entropy"
+  np.testing.assert_allclose(few[name], many[name], rtol=1e-5)
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), one, other
+  )
+
+
+@pytest.mark.long
 def test_a_run_killed_and_then_asked_to_stop_ends_the_same(
   rows, tmp_path, monkeypatch
 ):

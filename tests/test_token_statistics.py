@@ -210,10 +210,11 @@ def test_a_vocabulary_on_many_devices_gives_the_same(name, tensor, form):
   assert_same(found, one)
 
 
-def test_axes_that_do_not_divide_are_not_used():
-  p = problem((33, 128, 301))
-  layout = Layout(make_mesh(data=4, tensor=2))
-  assert layout.axes(33, 301) == ((), None)
+@pytest.mark.parametrize("tokens", [33, 7, 1])
+def test_tokens_and_columns_that_devices_do_not_divide_are_exact(tokens):
+  p = problem((tokens, 128, 301))
+  layout = Layout(make_mesh(data=1, fsdp=2, sequence=2, tensor=2))
+  assert layout.column(301) is None and layout.column(302) == "tensor"
   how = dict(implementation="chunked", blocks=SMALL["chunked"])
   assert_same(swept(p, layout=layout, **how), swept(p, **how))
 

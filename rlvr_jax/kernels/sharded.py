@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
@@ -18,26 +19,27 @@ from rlvr_jax.types import Array, PyTree
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-  """Where tokens and vocabulary live. Axes that do not divide are not used.
+  """Where tokens and vocabulary live.
 
   Attributes:
     mesh: of devices.
     rows: axes over which tokens are split.
-    columns: axis over which the vocabulary is split.
+    columns: axis over which the vocabulary is split, if it divides it.
   """
 
   mesh: Mesh
   rows: tuple[str, ...] = ("data", "fsdp", "sequence")
   columns: str = "tensor"
 
-  def axes(
-    self, tokens: int, vocabulary: int
-  ) -> tuple[tuple[str, ...], str | None]:
-    """The axes that split so many tokens, and so large a vocabulary."""
-    size = self.mesh.shape
-    fits = tokens % math.prod(size[a] for a in self.rows) == 0
-    whole = vocabulary % size[self.columns] == 0
-    return self.rows if fits else (), self.columns if whole else None
+  @property
+  def parts(self) -> int:
+    """Into how many parts tokens are split."""
+    return math.prod(self.mesh.shape[axis] for axis in self.rows)
+
+  def column(self, vocabulary: int) -> str | None:
+    """The axis that splits so large a vocabulary."""
+    whole = vocabulary % self.mesh.shape[self.columns] == 0
+    return self.columns if whole else None
 
 
 def forward(
@@ -58,10 +60,12 @@ def forward(
   """
   if layout is None:
     return fn(rows, weights, None)
-  over, axis = _axes(layout, form, rows, weights)
+  over, axis = layout.rows, _column(layout, form, weights)
   local = lambda rows, weights: fn(rows, weights, axis)
   given = (P(over), form.spec(axis))
-  return _mapped(layout, local, given, P(over))(rows, weights)
+  count, rows = _padded(layout, rows)
+  found = _mapped(layout, local, given, P(over))(rows, weights)
+  return _first(found, count)
 
 
 def backward(
@@ -82,16 +86,18 @@ def backward(
   """
   if layout is None:
     return fn(rows, weights, None)
-  over, axis = _axes(layout, form, rows, weights)
+  over, axis = layout.rows, _column(layout, form, weights)
 
   def local(rows, weights):
     by_rows, by_weights = fn(rows, weights, axis)
     if axis is not None:
       by_rows = jax.lax.psum(by_rows, axis)
-    return by_rows, jax.lax.psum(by_weights, over) if over else by_weights
+    return by_rows, jax.lax.psum(by_weights, over)
 
   given = (P(over), form.spec(axis))
-  return _mapped(layout, local, given, given)(rows, weights)
+  count, rows = _padded(layout, rows)
+  by_rows, by_weights = _mapped(layout, local, given, given)(rows, weights)
+  return _first(by_rows, count), by_weights
 
 
 def shifted(
@@ -104,9 +110,25 @@ def shifted(
   return tokens._replace(target=tokens.target - first)
 
 
-def _axes(layout, form, rows, weights):
-  count, first = len(jax.tree.leaves(rows)[0]), jax.tree.leaves(weights)[0]
-  return layout.axes(count, form.vocabulary(first))
+def _column(layout: Layout, form: Form, weights: PyTree) -> str | None:
+  return layout.column(form.vocabulary(jax.tree.leaves(weights)[0]))
+
+
+def _padded(layout: Layout, rows: PyTree) -> tuple[int, PyTree]:
+  """Their number, and zeros behind them until all parts are equal.
+
+  The gradient by a state of zeros is zero, so they add nothing to the weights'.
+  """
+  count = len(jax.tree.leaves(rows)[0])
+  added = -count % layout.parts
+  if not added:
+    return count, rows
+  pad = lambda x: jnp.pad(x, [(0, added)] + [(0, 0)] * (x.ndim - 1))
+  return count, jax.tree.map(pad, rows)
+
+
+def _first(tree: PyTree, count: int) -> PyTree:
+  return jax.tree.map(lambda x: x[:count], tree)
 
 
 def _mapped(layout: Layout, fn: Callable, given, found) -> Callable:

@@ -82,7 +82,7 @@ class Decoder(nnx.Module):
     return x * jnp.asarray(c.width**0.5, c.dtype) if c.scaled_embedding else x
 
   def _by_row(self, x: Array) -> Array:
-    """f[N, D] of consecutive rows, which stay on the devices of the rows.
+    """f[N, D] as `Spread` has it, which stays on the devices of its tokens.
 
     Left to itself the compiler may split the width as the weights are split,
     and add up activations over devices in every layer.

@@ -119,8 +119,11 @@ def _layer(p: Programs) -> float:
   tensor, size = p.mesh.shape["tensor"], np.dtype(c.dtype).itemsize
   units = FEEDS * c.hidden + KEYS * c.kv_heads * c.head_dim
   token = STATES * c.width + units / tensor
-  asking, asked = min(length, whole.BLOCK), length * p.mesh.shape["sequence"]
-  scores = SCORES * 4 * asking * asked * c.heads / tensor
+  parts = p.mesh.shape["sequence"]
+  # Of split rows a device computes all heads, where keys are not split.
+  whole_heads = parts > 1 and not mesh_lib.heads_over(p.mesh, c.kv_heads)
+  heads = c.heads if whole_heads else c.heads / tensor
+  scores = SCORES * 4 * min(length, whole.BLOCK) * length * parts * heads
   return rows * (length * token * size + scores)
 
 

@@ -223,25 +223,26 @@ def _check_rows(config: ConfigDict, programs: Programs) -> None:
       "tensor)."
     )
   each = mesh_lib.divisor(programs.mesh, s.slices)
-  of = (
-    f"{s.updates * each}, for config.train.updates = {s.updates}, slices = "
-    f"{s.slices} and the devices of config.mesh,"
+  parts = s.updates * each
+  why = (
+    f"(config.train.updates = {s.updates}, slices = {s.slices}, and the "
+    "devices of config.mesh)"
   )
   sampled = sum(rows for _, rows in programs.plan.draws)
-  if programs.learn and sampled % (s.updates * each):
+  if programs.learn and sampled % parts:
     raise config_lib.ConfigError(
       f"a step samples {sampled} rows, of which a second model is learned in "
-      f"slices of the size of an update's: {of} must divide them. Change "
-      "config.rollout.prompts or per_prompt."
+      f"slices of the size of an update's: {parts} must divide them {why}. "
+      "Change config.rollout.prompts or per_prompt."
     )
   sampled, trained = programs.rows()
-  if sampled % devices or trained % (s.updates * each):
+  if sampled % devices or trained % parts:
     raise config_lib.ConfigError(
       f"a step samples {sampled} rows in the draws {programs.plan.draws} and "
-      f"trains on {trained}; {devices} must divide the first, and {of} the "
-      "second. Lower config.train.slices, or change config.rollout.prompts or "
-      "per_prompt, or the rows that methods draw or replay, such as "
-      "config.spear.rows."
+      f"trains on {trained}; {devices} must divide the first, and {parts} the "
+      f"second {why}. Lower config.train.slices, or change "
+      "config.rollout.prompts or per_prompt, or the rows that methods draw or "
+      "replay, such as config.spear.rows."
     )
 
 

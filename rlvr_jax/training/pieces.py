@@ -28,8 +28,8 @@ class Pieces(NamedTuple):
   def cut(self, tree: PyTree) -> PyTree:
     """[B, ...] leaves to [slices, B / slices, ...].
 
-    Rows are dealt like cards, or in packs of siblings, so every device that
-    holds rows holds some of every slice.
+    Rows are dealt like cards, or in packs of siblings, so every part of the
+    devices that a full pass splits rows over holds some of every slice.
     """
 
     def deal(x):
@@ -52,12 +52,12 @@ WHOLE = Pieces()
 
 
 def of(settings: Settings, slices: int, rows: int, groups: int = 0) -> Pieces:
-  """The pieces of so many rows, all of one device.
+  """The pieces of so many rows, all of one part of a full pass.
 
   Args:
     settings: of the run.
     slices: that the rows are cut into.
-    rows: on each device.
+    rows: of each part, see `mesh.pass_parts`.
     groups: rows of a prompt that stand side by side are a multiple of it; 0
       for those of the main draw.
   """
